@@ -1,7 +1,7 @@
-"""Keeps third_party/ honest: what is installed is what third_party/*.toml says, and Eigen gets into the sdist.
+"""Keeps third_party/ true: what is installed is what its records say, and Eigen gets into the sdist.
 
-    python tools/third_party.py check    # compare the installed build requirements with the recorded hashes
-    python tools/third_party.py vendor   # copy Eigen's headers to third_party/eigen, for a source distribution
+    python tools/third_party.py check   # compare the installed build requirements with the recorded hashes
+    python tools/third_party.py vendor  # copy Eigen's headers to third_party/eigen, for a source distribution
 
 Both need the build requirements of pyproject.toml; only the standard library is imported.
 """
@@ -35,7 +35,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_tree(folder: Path) -> str:
-    """One hash of names and contents: SHA-256 over the lines `<file's SHA-256>  <path in folder>`, sorted by path."""
+    """SHA-256 over the lines `<a file's SHA-256>  <its path in the folder>`, sorted by path."""
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     lines = [f"{hash_file(folder / name)}  {name}\n" for name in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
