@@ -144,7 +144,7 @@ def test_cpu_lives_in_a_namespace_per_instruction_set() -> None:
 
 
 def test_build_has_no_dangerous_flags() -> None:
-    """-ffast-math changes results, -march=native makes a wheel that crashes elsewhere, LTO merges across sets."""
+    """They change results, make a wheel that crashes on other machines, or merge code across sets."""
     for path in [ROOT / "CMakeLists.txt", ROOT / "CMakePresets.json", *(ROOT / "cmake").glob("*.cmake")]:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"-ffast-math|-Ofast|-march=native|-funsafe-math|-flto", text), path
