@@ -43,11 +43,14 @@ def installed_package() -> list[Path]:
     return files
 
 
-def run_python(code: str, **environment: str) -> str:
-    """Runs code in a fresh interpreter that finds fastnn where this one did, and nothing else from outside."""
-    env = {"PYTHONPATH": str(PACKAGE.parent), "PATH": os.environ.get("PATH", ""), **environment}
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+def run_python(*arguments: str, cwd: Path | None = None, **environment: str) -> str:
+    """What a fresh interpreter prints, with no environment variable but those given and the module path."""
+    if "PYTHONPATH" in os.environ:
+        environment = {"PYTHONPATH": os.path.abspath(os.environ["PYTHONPATH"]), **environment}
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
 
 
 def read_record(path: Path) -> dict[str, str]:
@@ -81,32 +84,23 @@ def test_no_source_or_build_file_is_installed() -> None:
 
 
 def test_import_loads_no_optional_package() -> None:
-    loaded = json.loads(run_python("import fastnn, json, sys; print(json.dumps(list(sys.modules)))"))
+    loaded = json.loads(run_python("-c", "import fastnn, json, sys; print(json.dumps(list(sys.modules)))"))
     heavy = {"torch", "scipy", "pandas", "sklearn", "mlxtend", "matplotlib", "tqdm", "safetensors", "pytest"}
     heavy |= {"multiprocessing", "asyncio", "unittest", "scipy_openblas32", "pybind11"}
     assert {name.split(".")[0] for name in loaded} & heavy == set()
 
 
-def test_import_needs_no_environment_variable() -> None:
+def test_import_needs_no_environment_variable(tmp_path: Path) -> None:
+    """The extension finds its BLAS by itself, from whatever folder, and nothing warns."""
     code = "import fastnn; print((fastnn.ones(2, 3) @ fastnn.ones(3, 2)).sum().item())"
-    env = {"PYTHONPATH": str(PACKAGE.parent)}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == ("12.0", "")
-
-
-def test_import_works_from_another_folder(tmp_path: Path) -> None:
-    env = {"PYTHONPATH": str(PACKAGE.parent)}
-    command = [sys.executable, "-W", "error", "-c", "import fastnn; print(fastnn.__version__)"]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == fastnn.__version__
+    assert run_python("-W", "error", "-c", code, cwd=tmp_path) == "12.0"
 
 
 @pytest.mark.skipif(
     platform.machine() not in ("x86_64", "amd64"), reason="other machines have the baseline only"
 )
 def test_environment_lowers_the_instruction_set() -> None:
-    assert run_python("from fastnn import _C; print(_C.cpu_isa())", FASTNN_CPU_ISA="base").strip() == "base"
+    assert run_python("-c", "from fastnn import _C; print(_C.cpu_isa())", FASTNN_CPU_ISA="base") == "base"
 
 
 # --- contents -----------------------------------------------------------------------------------------------
@@ -135,8 +129,7 @@ def test_openblas_travels_with_its_licence() -> None:
     expected = read_record(ROOT / "third_party" / "openblas.toml").get(f"sha256-{platform.machine()}")
     got = hashlib.sha256((libraries / "libscipy_openblas.so").read_bytes()).hexdigest()
     assert got == expected
-    if (PACKAGE.parent / "fastnn") not in (ROOT / "python").iterdir():
-        assert "OpenBLAS" in (libraries / "LICENSE-openblas.txt").read_text(encoding="utf-8")
+    assert "OpenBLAS" in (libraries / "LICENSE-openblas.txt").read_text(encoding="utf-8")
 
 
 # --- records ------------------------------------------------------------------------------------------------
@@ -168,10 +161,6 @@ def test_installed_requirements_have_the_recorded_hashes() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_stub_is_up_to_date(tmp_path: Path) -> None:
+def test_stub_is_up_to_date() -> None:
     """`_C.pyi` is generated from the schemas: an op that was added or changed shows up in it."""
-    stub = PACKAGE / "_C.pyi"
-    command = [sys.executable, "-m", "fastnn._stubgen", "--check"]
-    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, f"{stub} differs from what python -m fastnn._stubgen writes:\n{done.stdout}"
+    run_python("-m", "fastnn._stubgen", "--check")
