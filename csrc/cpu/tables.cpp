@@ -1,0 +1,13 @@
+#include "cpu/tables.h"
+
+#define FASTNN_STRING_OF(name) #name
+#define FASTNN_STRING(name) FASTNN_STRING_OF(name)
+
+FASTNN_CPU_BEGIN
+
+constinit const Kernels table = {
+    .isa = FASTNN_STRING(FASTNN_ISA),
+    .elementwise = &elementwise_kernels,
+};
+
+FASTNN_CPU_END

@@ -1,0 +1,13 @@
+// The tables that the files of this room define, one per family.
+#pragma once
+
+#include "cpu/isa.h"
+#include "kernels/table.h"
+
+FASTNN_CPU_BEGIN
+
+extern const ElementwiseKernels elementwise_kernels;
+
+extern const Kernels table;
+
+FASTNN_CPU_END

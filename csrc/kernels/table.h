@@ -1,0 +1,23 @@
+// The device seam: every kernel that a device offers, as pointers to functions over `View`.
+#pragma once
+
+#include "kernels/elementwise.h"
+
+namespace fastnn {
+
+// One instance per compiled instruction set, filled by cpu/<family>.cpp, chosen at load by cpu_host.
+struct Kernels {
+  const char* isa;
+  const ElementwiseKernels* elementwise;
+};
+
+// The table in use.
+const Kernels& kernels();
+
+// Launches of kernels in this process, counted while a test asks for it.
+struct LaunchCount {
+  static bool counting;
+  static long value;
+};
+
+}  // namespace fastnn
