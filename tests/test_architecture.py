@@ -188,17 +188,12 @@ def carries_isa(symbol: str, isa: str) -> bool:
 
 
 def leaks(isa: str, nm_output: str) -> list[str]:
-    """The symbols that the linker may merge with other objects' although they hold this set's instructions.
+    """The functions that the linker may merge with other objects' although they hold this set's instructions.
 
-    These are weak and unique ones (W, V, u). Constant data is harmless: type information (_ZTI, _ZTS) and the
-    reference to the exception personality.
+    These are the weak ones (W). Weak data (V, u), such as inline constants, is the same in every copy.
     """
-    found = []
-    for line in nm_output.splitlines():
-        *_, kind, symbol = line.split()
-        if kind in "WVu" and not carries_isa(symbol, isa) and not re.match(r"_ZT[IS]|DW\.ref\.", symbol):
-            found.append(symbol)
-    return found
+    lines = [line.split() for line in nm_output.splitlines()]
+    return [symbol for *_, kind, symbol in lines if kind == "W" and not carries_isa(symbol, isa)]
 
 
 def test_leaks_are_seen() -> None:
