@@ -126,9 +126,7 @@ def test_only_blas_names_a_blas() -> None:
 
 
 def test_only_allocator_takes_memory_from_the_system() -> None:
-    found = files_matching(
-        r"\b(mmap|malloc|calloc|realloc|aligned_alloc|posix_memalign|sbrk)\s*\(", sources()
-    )
+    found = files_matching(r"\b(mmap|malloc|calloc|realloc|aligned_alloc|posix_memalign|sbrk)\s*\(", sources())
     assert outside(found, "core/allocator.cpp", "tests/", "benchmarks/") == []
 
 
@@ -158,9 +156,7 @@ def build_directory() -> Path | None:
     if named := os.environ.get("FASTNN_BUILD_DIR"):
         return Path(named)
     found = [p.parent.parent for p in ROOT.glob("build/*/CMakeFiles/fastnn_cpu_avx2.dir")]
-    found = [
-        p for p in found if "-fsanitize" not in (p / "compile_commands.json").read_text(encoding="utf-8")
-    ]
+    found = [p for p in found if "-fsanitize" not in (p / "compile_commands.json").read_text(encoding="utf-8")]
     return max(found, key=lambda p: (p / "compile_commands.json").stat().st_mtime, default=None)
 
 

@@ -96,9 +96,7 @@ def test_import_needs_no_environment_variable(tmp_path: Path) -> None:
     assert run_python("-W", "error", "-c", code, cwd=tmp_path) == "12.0"
 
 
-@pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "amd64"), reason="other machines have the baseline only"
-)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "amd64"), reason="other machines have the baseline only")
 def test_environment_lowers_the_instruction_set() -> None:
     assert run_python("-c", "from fastnn import _C; print(_C.cpu_isa())", FASTNN_CPU_ISA="base") == "base"
 
@@ -140,9 +138,7 @@ def test_record_is_complete_and_agrees_with_the_build(path: Path) -> None:
     record = read_record(path)
     for key in ("name", "version", "licence", "licence-file", "home", "used-for", "how", "requirement"):
         assert record.get(key), key
-    assert all(
-        re.fullmatch("[0-9a-f]{64}", value) for key, value in record.items() if key.startswith("sha256")
-    )
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for key, value in record.items() if key.startswith("sha256"))
     assert any(key.startswith("sha256") for key in record)
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     # Once for the build, once among the tools.
