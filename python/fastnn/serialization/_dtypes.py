@@ -1,0 +1,58 @@
+"""The one table of the names that files use for dtypes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastnn import _C
+
+if TYPE_CHECKING:
+    from fastnn._C import dtype as Dtype
+
+__all__ = ["BY_NAME", "BY_SAFETENSORS", "BY_STORAGE", "DtypeName", "dtype_of", "name_of"]
+
+
+class DtypeName(NamedTuple):
+    """What one dtype is called in fastnn, in PyTorch's pickles and in safetensors headers."""
+
+    name: str
+    itemsize: int
+    storage: str
+    safetensors: str
+    is_floating_point: bool
+
+
+_TABLE = (
+    DtypeName("float64", 8, "DoubleStorage", "F64", True),
+    DtypeName("float32", 4, "FloatStorage", "F32", True),
+    DtypeName("float16", 2, "HalfStorage", "F16", True),
+    DtypeName("bfloat16", 2, "BFloat16Storage", "BF16", True),
+    DtypeName("int64", 8, "LongStorage", "I64", False),
+    DtypeName("int32", 4, "IntStorage", "I32", False),
+    DtypeName("int16", 2, "ShortStorage", "I16", False),
+    DtypeName("int8", 1, "CharStorage", "I8", False),
+    DtypeName("uint8", 1, "ByteStorage", "U8", False),
+    DtypeName("bool", 1, "BoolStorage", "BOOL", False),
+)
+
+BY_NAME = {row.name: row for row in _TABLE}
+BY_STORAGE = {row.storage: row for row in _TABLE}
+BY_SAFETENSORS = {row.safetensors: row for row in _TABLE}
+
+_by_dtype: dict[Dtype, DtypeName] = {}
+
+
+def dtype_of(row: DtypeName) -> Dtype:
+    """The dtype object of a row."""
+    dtype: Dtype = getattr(_C, row.name)
+    return dtype
+
+
+def name_of(dtype: Dtype) -> DtypeName:
+    """The row of a dtype object; ``TypeError`` when files have no name for it."""
+    if not _by_dtype:
+        _by_dtype.update({dtype_of(row): row for row in _TABLE})
+    try:
+        return _by_dtype[dtype]
+    except KeyError:
+        raise TypeError(f"save: dtype {dtype} cannot be stored in a checkpoint") from None

@@ -1,0 +1,369 @@
+"""Writes the pickle stream of a ``.pt`` file: protocol 2, with PyTorch's names for tensors.
+
+Python's own pickler looks up every name it writes, so it can only write ``torch._utils`` where torch is installed.
+This one writes names, and refuses whatever the reader would not give back.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _C
+
+from ._dtypes import DtypeName, name_of
+from ._globals import lookup, name_of_global
+from ._keys import is_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fastnn._C import Tensor
+
+__all__ = ["Pickler"]
+
+_LOCATION = "cpu"
+_INT32 = range(-(2**31), 2**31)
+
+
+class Pickler:
+    """Turns an object into a pickle stream and a list of storages.
+
+    ``storages[n]`` is the untyped storage that the stream calls ``str(n)``. Tensors over one storage share it.
+    """
+
+    def __init__(self) -> None:
+        self.storages: list[Any] = []
+        self._keys: dict[tuple[int, int], tuple[int, DtypeName]] = {}
+        self._parts: list[bytes] = []
+        self._memo: dict[int, int] = {}
+        self._texts: dict[str, int] = {}
+        self._globals: dict[tuple[str, str], int] = {}
+        self._alive: list[Any] = []  # so that no id in the memo is used again
+        self._slots = 0
+        self._path: list[str] = []
+
+    def dump(self, obj: Any) -> bytes:
+        """The stream of ``obj``.
+
+        Raises:
+            TypeError: for an object that loading would refuse; it names the place and says what to save instead.
+        """
+        self._parts.append(b"\x80\x02")
+        self._save(obj)
+        self._parts.append(b".")
+        return b"".join(self._parts)
+
+    # -- dispatch -------------------------------------------------------------------------------------------------
+
+    def _save(self, obj: Any) -> None:
+        kind = type(obj)
+        writer = _WRITERS.get(kind)
+        if writer is not None:
+            writer(self, obj)
+        elif id(obj) in self._memo:
+            self._get(self._memo[id(obj)])
+        elif (container := _CONTAINERS.get(kind)) is not None:
+            container(self, obj)
+        elif isinstance(obj, _C.Tensor):
+            self._save_tensor(obj)
+        elif kind is _C.Size:
+            self._reduce(obj, ("torch", "Size"), (tuple(obj),))
+        elif kind is _C.device:
+            self._save_device(obj)
+        elif kind is _C.dtype:
+            self._global("torch", name_of(obj).name)
+        else:
+            self._save_added(obj, kind)
+
+    def _child(self, label: Any, obj: Any) -> None:
+        self._path.append(f"[{label!r:.80}]" if isinstance(label, (str, int, float, bool)) else "[...]")
+        self._save(obj)
+        self._path.pop()
+
+    # -- memo -----------------------------------------------------------------------------------------------------
+
+    def _get(self, slot: int) -> None:
+        self._parts.append(b"h" + bytes((slot,)) if slot < 256 else b"j" + struct.pack("<I", slot))
+
+    def _put(self) -> int:
+        slot = self._slots
+        self._slots += 1
+        self._parts.append(b"q" + bytes((slot,)) if slot < 256 else b"r" + struct.pack("<I", slot))
+        return slot
+
+    def _remember(self, obj: Any) -> None:
+        self._memo[id(obj)] = self._put()
+        self._alive.append(obj)
+
+    # -- atoms ----------------------------------------------------------------------------------------------------
+
+    def _save_none(self, obj: None) -> None:
+        self._parts.append(b"N")
+
+    def _save_bool(self, obj: bool) -> None:
+        self._parts.append(b"\x88" if obj else b"\x89")
+
+    def _save_int(self, obj: int) -> None:
+        if 0 <= obj < 256:
+            self._parts.append(b"K" + bytes((obj,)))
+        elif 0 <= obj < 65536:
+            self._parts.append(b"M" + struct.pack("<H", obj))
+        elif obj in _INT32:
+            self._parts.append(b"J" + struct.pack("<i", obj))
+        else:
+            data = obj.to_bytes(obj.bit_length() // 8 + 1, "little", signed=True)
+            short = len(data) < 256
+            self._parts.append((b"\x8a" + bytes((len(data),)) if short else b"\x8b" + struct.pack("<i", len(data))) + data)
+
+    def _save_float(self, obj: float) -> None:
+        self._parts.append(b"G" + struct.pack(">d", obj))
+
+    def _save_str(self, obj: str) -> None:
+        slot = self._texts.get(obj)
+        if slot is not None:
+            self._get(slot)
+            return
+        data = obj.encode("utf-8", "surrogatepass")
+        if len(data) > 0xFFFFFFFF:
+            raise OverflowError("save: a string of more than 4 GiB cannot be stored")
+        self._parts.append(b"X" + struct.pack("<I", len(data)) + data)
+        self._texts[obj] = self._put()
+
+    def _global(self, module: str, name: str) -> None:
+        slot = self._globals.get((module, name))
+        if slot is not None:
+            self._get(slot)
+            return
+        self._parts.append(f"c{module}\n{name}\n".encode())
+        self._globals[module, name] = self._put()
+
+    # -- containers -----------------------------------------------------------------------------------------------
+
+    def _save_tuple(self, obj: tuple[Any, ...]) -> None:
+        if not obj:
+            self._parts.append(b")")
+            return
+        short = len(obj) <= 3
+        if not short:
+            self._parts.append(b"(")
+        for place, item in enumerate(obj):
+            self._child(place, item)
+        slot = self._memo.get(id(obj))
+        if slot is not None:  # the tuple holds a list that holds the tuple: it was written on the way
+            self._parts.append(b"0" * len(obj) if short else b"1")
+            self._get(slot)
+            return
+        self._parts.append((b"\x85", b"\x86", b"\x87")[len(obj) - 1] if short else b"t")
+        self._remember(obj)
+
+    def _save_list(self, obj: list[Any]) -> None:
+        self._parts.append(b"]")
+        self._remember(obj)
+        self._items(b"e", enumerate(obj), keyed=False)
+
+    def _save_dict(self, obj: dict[Any, Any]) -> None:
+        self._parts.append(b"}")
+        self._remember(obj)
+        self._items(b"u", obj.items(), keyed=True)
+
+    def _save_ordered_dict(self, obj: OrderedDict[Any, Any]) -> None:
+        self._reduce(obj, ("collections", "OrderedDict"), ())
+        self._items(b"u", obj.items(), keyed=True)
+        if obj.__dict__:
+            self._save(dict(obj.__dict__))
+            self._parts.append(b"b")
+
+    def _items(self, opcode: bytes, items: Iterable[tuple[Any, Any]], *, keyed: bool) -> None:
+        self._parts.append(b"(")
+        before = len(self._parts)
+        for key, value in items:
+            if keyed:
+                self._save_key(key)
+            self._child(key, value)
+        if len(self._parts) == before:
+            self._parts.pop()
+        else:
+            self._parts.append(opcode)
+
+    def _save_key(self, key: Any) -> None:
+        if not is_key(key):
+            raise self._refusal(type(key), "it is a key, and keys are strings, numbers and small tuples of them")
+        self._save(key)
+
+    def _save_set(self, obj: set[Any]) -> None:
+        for member in obj:
+            if not is_key(member):
+                raise self._refusal(type(member), "it is a member of a set, and members of sets are strings, numbers and small tuples of them")
+        self._reduce(obj, ("__builtin__", "set"), (list(obj),))
+
+    def _save_counter(self, obj: Counter[Any]) -> None:
+        self._reduce(obj, ("collections", "Counter"), (dict(obj),))
+
+    def _save_complex(self, obj: complex) -> None:
+        self._reduce(obj, ("__builtin__", "complex"), (obj.real, obj.imag))
+
+    def _save_bytes(self, obj: bytes) -> None:
+        self._reduce(obj, ("_codecs", "encode"), (obj.decode("latin1"), "latin1"))
+
+    def _save_bytearray(self, obj: bytearray) -> None:
+        self._reduce(obj, ("__builtin__", "bytearray"), (bytes(obj),))
+
+    def _reduce(self, obj: Any, function: tuple[str, str], arguments: tuple[Any, ...]) -> None:
+        self._global(*function)
+        self._save(arguments)
+        self._parts.append(b"R")
+        self._remember(obj)
+
+    # -- tensors --------------------------------------------------------------------------------------------------
+
+    def _save_device(self, obj: Any) -> None:
+        arguments = (obj.type,) if obj.index is None else (obj.type, obj.index)
+        self._reduce(obj, ("torch", "device"), arguments)
+
+    def _save_tensor(self, obj: Tensor) -> None:
+        from fastnn.nn.parameter import Parameter
+
+        kind = type(obj)
+        state = dict(getattr(obj, "__dict__", {}))
+        if kind is Parameter:
+            self._save_parameter(obj, state)
+        elif kind is _C.Tensor and not state:
+            self._rebuild_tensor(obj)
+        elif kind is _C.Tensor or lookup(*name_of_global(kind)) is kind:
+            self._global("torch._tensor", "_rebuild_from_type_v2")
+            self._parts.append(b"(")
+            self._global("torch._utils", "_rebuild_tensor_v2")
+            self._global(*(("torch", "Tensor") if kind is _C.Tensor else name_of_global(kind)))
+            self._tensor_arguments(obj)
+            self._save(state)
+            self._parts.append(b"tR")
+        else:
+            raise self._refusal(kind, "save tensor.as_subclass(Tensor), or allow the class with add_safe_globals")
+        self._remember(obj)
+
+    def _save_parameter(self, obj: Tensor, state: dict[str, Any]) -> None:
+        self._global("torch._utils", "_rebuild_parameter_with_state" if state else "_rebuild_parameter")
+        self._parts.append(b"(")
+        self._rebuild_tensor(obj.detach())
+        self._save_bool(obj.requires_grad)
+        self._hooks()
+        if state:
+            self._save(state)
+        self._parts.append(b"tR")
+
+    def _rebuild_tensor(self, obj: Tensor) -> None:
+        self._global("torch._utils", "_rebuild_tensor_v2")
+        self._tensor_arguments(obj)
+        self._parts.append(b"R")
+
+    def _tensor_arguments(self, obj: Tensor) -> None:
+        """The tuple (storage, offset, size, stride, requires_grad, hooks)."""
+        self._parts.append(b"(")
+        self._save_storage(obj)
+        self._save_int(obj.storage_offset())
+        for numbers in (obj.shape, obj.stride()):
+            self._parts.append(b"(")
+            for number in numbers:
+                self._save_int(number)
+            self._parts.append(b"t")
+        self._save_bool(obj.requires_grad)
+        self._hooks()
+        self._parts.append(b"t")
+
+    def _hooks(self) -> None:
+        """An empty OrderedDict: hooks are code, and are not saved."""
+        self._global("collections", "OrderedDict")
+        self._parts.append(b")R")
+
+    def _save_storage(self, obj: Tensor) -> None:
+        storage, row = obj.untyped_storage(), name_of(obj.dtype)
+        identity = (storage.data_ptr(), storage.nbytes())
+        known = self._keys.get(identity) if identity[1] else None
+        if known is None:
+            known = (len(self.storages), row)
+            self._keys[identity] = known
+            self.storages.append(storage)
+        key, first = known
+        if first is not row:
+            raise RuntimeError(
+                f"save: tensors of {first.name} and of {row.name} view the same memory, which the format cannot say; "
+                "clone() one of them"
+            )
+        self._parts.append(b"(")
+        self._save_str("storage")
+        self._global("torch", row.storage)
+        self._save_str(str(key))
+        self._save_str(_LOCATION)
+        self._save_int(identity[1] // row.itemsize)
+        self._parts.append(b"tQ")
+
+    # -- what the user allowed ------------------------------------------------------------------------------------
+
+    def _save_added(self, obj: Any, kind: type) -> None:
+        is_named = isinstance(obj, type) or callable(obj) and hasattr(obj, "__qualname__")
+        if is_named and lookup(*name_of_global(obj)) is obj:
+            self._global(*name_of_global(obj))
+            return
+        if lookup(*name_of_global(kind)) is not kind:
+            raise self._refusal(obj if is_named else kind, _advice(obj, kind))
+        reduced = obj.__reduce_ex__(2)
+        if isinstance(reduced, str) or len(reduced) > 5:
+            raise self._refusal(kind, "its __reduce_ex__ asks for what checkpoints do not have")
+        function, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        if getattr(function, "__name__", "") == "__newobj__":
+            self._save(arguments[0])
+            self._save(tuple(arguments[1:]))
+            self._parts.append(b"\x81")
+        else:
+            self._save(function)
+            self._save(arguments)
+            self._parts.append(b"R")
+        self._remember(obj)
+        if items is not None:
+            self._items(b"e", enumerate(items), keyed=False)
+        if pairs is not None:
+            self._items(b"u", pairs, keyed=True)
+        if state is not None:
+            self._save(state)
+            self._parts.append(b"b")
+
+    def _refusal(self, kind: Any, advice: str) -> TypeError:
+        place = "".join(self._path) or "the object"
+        module, name = name_of_global(kind)
+        return TypeError(f"save: {place} is a {module}.{name}, which a checkpoint cannot hold: {advice}")
+
+
+def _advice(obj: Any, kind: type) -> str:
+    if hasattr(obj, "state_dict"):
+        return "save its state_dict() instead"
+    if kind.__module__ == "numpy":
+        return "save x.item(), or the array as fastnn.from_numpy(x)"
+    if isinstance(obj, (dict, list, tuple, set, frozenset)):
+        return "save it as a plain dict, list, tuple or set"
+    if isinstance(obj, (str, int, float)):
+        return "save it as a plain str, int or float"
+    if hasattr(obj, "__dict__") and not callable(obj):
+        return "save vars(x), or allow the class with fastnn.serialization.add_safe_globals"
+    return "save tensors, numbers, strings, bytes and plain containers"
+
+
+_WRITERS: dict[type, Callable[[Pickler, Any], None]] = {
+    type(None): Pickler._save_none,
+    bool: Pickler._save_bool,
+    int: Pickler._save_int,
+    float: Pickler._save_float,
+    str: Pickler._save_str,
+}
+_CONTAINERS: dict[type, Callable[[Pickler, Any], None]] = {
+    tuple: Pickler._save_tuple,
+    list: Pickler._save_list,
+    dict: Pickler._save_dict,
+    OrderedDict: Pickler._save_ordered_dict,
+    set: Pickler._save_set,
+    Counter: Pickler._save_counter,
+    complex: Pickler._save_complex,
+    bytes: Pickler._save_bytes,
+    bytearray: Pickler._save_bytearray,
+}
