@@ -140,13 +140,20 @@ def test_record_is_complete_and_agrees_with_the_build(path: Path) -> None:
         assert record.get(key), key
     assert all(re.fullmatch("[0-9a-f]{64}", value) for key, value in record.items() if key.startswith("sha256"))
     assert any(key.startswith("sha256") for key in record)
-    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    # Once for the build, once among the tools.
-    assert pyproject.count(f'"{record["requirement"]}"') == 2
+    assert f'"{record["requirement"]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     listing = (ROOT / "third_party" / "README.md").read_text(encoding="utf-8")
     assert f"| `{path.name}` | {record['version']} | {record['licence']} |" in listing
     if record["licence-file"].startswith("third_party/"):
         assert (ROOT / record["licence-file"]).is_file()
+
+
+def test_development_requirements_cover_the_build_and_the_extras() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lists = re.findall(r"^(?:requires|dependencies|demo|test) = \[(.*?)\]$", pyproject, re.MULTILINE | re.DOTALL)
+    named = {name for text in lists for name in re.findall(r'"([^"]+)"', text) if not name.startswith("fastnn")}
+    listed = (ROOT / "tools" / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
+    assert len(lists) == 4
+    assert named - set(listed) == set()
 
 
 def test_installed_requirements_have_the_recorded_hashes() -> None:
