@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/reduce.h"
 
 namespace fastnn {
 
@@ -9,6 +10,7 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const ReduceKernels* reduce;
 };
 
 // The table in use.
