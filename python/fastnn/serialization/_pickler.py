@@ -223,9 +223,9 @@ class Pickler:
         self._reduce(obj, ("torch", "device"), arguments)
 
     def _save_tensor(self, obj: Tensor) -> None:
-        from fastnn.nn.parameter import Parameter
+        from fastnn.nn.parameter import Buffer, Parameter
 
-        kind = type(obj)
+        kind = _C.Tensor if isinstance(obj, Buffer) else type(obj)  # PyTorch's buffers are tensors with attributes
         state = dict(getattr(obj, "__dict__", {}))
         if kind is Parameter:
             self._save_parameter(obj, state)
