@@ -160,7 +160,7 @@ def _shown(tensor: Tensor, summarize: bool) -> Any:
     if tensor.dim() == 0:
         return tensor.item()
     length = tensor.size(0)
-    if not summarize or tensor.dim() == 1 and not _is_edged(length, summarize):
+    if not summarize or (tensor.dim() == 1 and not _is_edged(length, summarize)):
         return tensor.tolist()
     if not _is_edged(length, summarize):
         return [_shown(tensor[place], True) for place in range(length)]
@@ -219,7 +219,7 @@ def _suffixes(tensor: Tensor) -> list[str]:
     if tensor.dtype != default and (is_empty or tensor.dtype not in (_C.int64, _C.bool)):
         told.append(f"dtype={tensor.dtype}")
     if tensor.grad_fn is not None:
-        told.append(f"grad_fn=<{tensor.grad_fn.name().rpartition("::")[2]}>")
+        told.append(f"grad_fn=<{tensor.grad_fn.name().rpartition('::')[2]}>")
     elif tensor.requires_grad:
         told.append("requires_grad=True")
     return told

@@ -115,7 +115,9 @@ class Pickler:
         else:
             data = obj.to_bytes(obj.bit_length() // 8 + 1, "little", signed=True)
             short = len(data) < 256
-            self._parts.append((b"\x8a" + bytes((len(data),)) if short else b"\x8b" + struct.pack("<i", len(data))) + data)
+            self._parts.append(
+                (b"\x8a" + bytes((len(data),)) if short else b"\x8b" + struct.pack("<i", len(data))) + data
+            )
 
     def _save_float(self, obj: float) -> None:
         self._parts.append(b"G" + struct.pack(">d", obj))
@@ -195,7 +197,10 @@ class Pickler:
     def _save_set(self, obj: set[Any]) -> None:
         for member in obj:
             if not is_key(member):
-                raise self._refusal(type(member), "it is a member of a set, and members of sets are strings, numbers and small tuples of them")
+                raise self._refusal(
+                    type(member),
+                    "it is a member of a set, and members of sets are strings, numbers and small tuples of them",
+                )
         self._reduce(obj, ("__builtin__", "set"), (list(obj),))
 
     def _save_counter(self, obj: Counter[Any]) -> None:
@@ -302,7 +307,7 @@ class Pickler:
     # -- what the user allowed ------------------------------------------------------------------------------------
 
     def _save_added(self, obj: Any, kind: type) -> None:
-        is_named = isinstance(obj, type) or callable(obj) and hasattr(obj, "__qualname__")
+        is_named = isinstance(obj, type) or (callable(obj) and hasattr(obj, "__qualname__"))
         if is_named and lookup(*name_of_global(obj)) is obj:
             self._global(*name_of_global(obj))
             return

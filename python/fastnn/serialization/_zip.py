@@ -168,7 +168,7 @@ def _widen(extra: bytes, size: int, compressed: int, header: int, source: Source
         if kind == _EXTRA64_ID:
             if length < 8 * len(wanted) or position + length > len(extra):
                 raise _damaged(source, "a 64-bit size is cut off")
-            for place, value in zip(wanted, struct.unpack_from(f"<{len(wanted)}Q", extra, position)):
+            for place, value in zip(wanted, struct.unpack_from(f"<{len(wanted)}Q", extra, position), strict=True):
                 values[place] = value
             break
         position += length
