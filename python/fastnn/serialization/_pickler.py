@@ -349,9 +349,9 @@ def _advice(obj: Any, kind: type) -> str:
         return "save it as a plain dict, list, tuple or set"
     if isinstance(obj, (str, int, float)):
         return "save it as a plain str, int or float"
-    if hasattr(obj, "__dict__") and not callable(obj):
-        return "save vars(x), or allow the class with fastnn.serialization.add_safe_globals"
-    return "save tensors, numbers, strings, bytes and plain containers"
+    if callable(obj) or kind.__module__ == "builtins":
+        return "save tensors, numbers, strings, bytes and plain containers"
+    return "save a dict of what is in it, or allow the class with fastnn.serialization.add_safe_globals"
 
 
 _WRITERS: dict[type, Callable[[Pickler, Any], None]] = {
