@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/matmul.h"
 
 namespace fastnn {
 
@@ -9,6 +10,7 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const MatmulKernels* matmul;
 };
 
 // The table in use.
