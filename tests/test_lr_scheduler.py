@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import pickle
+import random
 import warnings
 
 import pytest
@@ -69,6 +71,7 @@ def trace(optimizer, scheduler, steps=STEPS):
     for _ in range(steps):
         rows.append((*[group["lr"] for group in optimizer.param_groups], *momenta(optimizer)))
         assert scheduler.get_last_lr() == [group["lr"] for group in optimizer.param_groups]
+        rows[-1] += (scheduler.__dict__.get("last_epoch"),)
         optimizer.step()
         scheduler.step()
     return rows
@@ -159,18 +162,45 @@ def test_composites_equal_pytorch(torch, kind):
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
 def test_plateau_equals_pytorch(torch, mode, threshold_mode):
-    options = {"mode": mode, "threshold_mode": threshold_mode, "factor": 0.5, "patience": 3, "cooldown": 2}
+    options = {"mode": mode, "threshold_mode": threshold_mode, "factor": 0.97, "patience": 3, "cooldown": 2}
     options |= {"threshold": 0.05, "min_lr": [0.01, 0.02]}
     ours, theirs = make(fastnn), make(torch)
     own = lr_scheduler.ReduceLROnPlateau(ours, **options)
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **options)
+    noise = random.Random(7)
     for step in range(STEPS):
-        metric = 1 / (1 + step % 50) + 0.3 * math.sin(step)
+        trend = 1.01**step
+        metric = (trend if mode == "max" else 1 / trend) * noise.uniform(0.9, 1.1)
         own.step(metric)
         reference.step(metric)
+        assert own.state_dict() == reference.state_dict()
         assert own.get_last_lr() == reference.get_last_lr()
-        assert (own.best, own.num_bad_epochs) == (reference.best, reference.num_bad_epochs)
-    assert own.get_last_lr() == [0.01, 0.02]
+    assert 0.02 < own.get_last_lr()[1] < 0.25
+    for _ in range(3 * STEPS):
+        own.step(math.nan)
+    assert own.get_last_lr() == pytest.approx([0.01, 0.02])
+
+
+def test_plateau_with_a_new_group():
+    optimizer = make(fastnn)
+    single = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5, min_lr=0.1)
+    listed = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5, min_lr=[0.1, 0.1])
+    optimizer.add_param_group({"params": [fastnn.zeros(1, requires_grad=True)], "lr": 0.125})
+    for _ in range(2):
+        single.step(1.0)
+    assert single.get_last_lr() == [0.25, 0.125, 0.1]
+    listed.step(1.0)
+    with pytest.raises(RuntimeError, match="number of param groups"):
+        listed.step(1.0)
+
+
+def test_defaults_equal_pytorch(torch):
+    for name in lr_scheduler.__all__:
+        own, reference = (
+            {key: parameter.default for key, parameter in inspect.signature(getattr(module, name)).parameters.items()}
+            for module in (lr_scheduler, torch.optim.lr_scheduler)
+        )
+        assert list(own.items()) == list(reference.items()), name
 
 
 def test_known_values():

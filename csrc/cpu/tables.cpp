@@ -9,6 +9,7 @@ constinit const Kernels table = {
     .isa = FASTNN_STRING(FASTNN_ISA),
     .elementwise = &elementwise_kernels,
     .reduce = &reduce_kernels,
+    .matmul = &matmul_kernels,
 };
 
 FASTNN_CPU_END

@@ -8,6 +8,7 @@ FASTNN_CPU_BEGIN
 
 extern const ElementwiseKernels elementwise_kernels;
 extern const ReduceKernels reduce_kernels;
+extern const MatmulKernels matmul_kernels;
 
 extern const Kernels table;
 

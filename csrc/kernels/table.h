@@ -3,6 +3,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
+#include "kernels/matmul.h"
 
 namespace fastnn {
 
@@ -11,6 +12,7 @@ struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
   const ReduceKernels* reduce;
+  const MatmulKernels* matmul;
 };
 
 // The table in use.

@@ -127,7 +127,7 @@ Tensor mean(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType d
   if (needs_grad(input)) {
     const char* name = dim ? "MeanBackward1" : "MeanBackward0";
     record(name, out, {&input}, [dims, keepdim, from = input.dtype()](const Tensor& g, Slots& d) {
-      const Tensor scaled = div(g, Scalar(static_cast<double>(dims.total)));
+      const Tensor scaled = div(g, Scalar(static_cast<double>(dims.total)).wrapped());
       d[0] = dims.broadcast(to_dtype(scaled, from), keepdim);
     });
   }

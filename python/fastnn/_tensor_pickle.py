@@ -137,7 +137,7 @@ def _deepcopy_(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if not self.is_leaf:
         raise RuntimeError(
             "deepcopy: only leaf tensors can be copied, and this one was computed from tensors that require "
-            f"gradients (grad_fn={type(self.grad_fn).__name__}); use x.detach() or x.clone()"
+            f"gradients (grad_fn={self.grad_fn.name()}); use x.detach() or x.clone()"
         )
     from .serialization._dtypes import name_of
 

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from fastnn._C import Tensor
 
-__all__ = ["check_bools", "check_extent", "extent", "from_buffer", "is_addressable", "new_flat", "numel_of", "storage_bytes"]
+__all__ = [
+    "check_bools",
+    "check_extent",
+    "extent",
+    "from_buffer",
+    "is_addressable",
+    "new_flat",
+    "numel_of",
+    "storage_bytes",
+]
 
 MAX_DIMS = 64
 INT64_MAX = 2**63 - 1
@@ -55,7 +64,7 @@ def extent(size: Sequence[int], stride: Sequence[int]) -> int:
     """How many elements of the storage, from the tensor's offset on, a tensor reaches."""
     if numel_of(size) == 0:
         return 0
-    return 1 + sum((length - 1) * step for length, step in zip(size, stride))
+    return 1 + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
 
 
 def check_extent(what: str, size: Sequence[Any], stride: Sequence[Any], offset: Any, available: int) -> str | None:

@@ -115,7 +115,9 @@ class Pickler:
         else:
             data = obj.to_bytes(obj.bit_length() // 8 + 1, "little", signed=True)
             short = len(data) < 256
-            self._parts.append((b"\x8a" + bytes((len(data),)) if short else b"\x8b" + struct.pack("<i", len(data))) + data)
+            self._parts.append(
+                (b"\x8a" + bytes((len(data),)) if short else b"\x8b" + struct.pack("<i", len(data))) + data
+            )
 
     def _save_float(self, obj: float) -> None:
         self._parts.append(b"G" + struct.pack(">d", obj))
@@ -195,7 +197,10 @@ class Pickler:
     def _save_set(self, obj: set[Any]) -> None:
         for member in obj:
             if not is_key(member):
-                raise self._refusal(type(member), "it is a member of a set, and members of sets are strings, numbers and small tuples of them")
+                raise self._refusal(
+                    type(member),
+                    "it is a member of a set, and members of sets are strings, numbers and small tuples of them",
+                )
         self._reduce(obj, ("__builtin__", "set"), (list(obj),))
 
     def _save_counter(self, obj: Counter[Any]) -> None:
@@ -223,9 +228,9 @@ class Pickler:
         self._reduce(obj, ("torch", "device"), arguments)
 
     def _save_tensor(self, obj: Tensor) -> None:
-        from fastnn.nn.parameter import Parameter
+        from fastnn.nn.parameter import Buffer, Parameter
 
-        kind = type(obj)
+        kind = _C.Tensor if isinstance(obj, Buffer) else type(obj)  # PyTorch's buffers are tensors with attributes
         state = dict(getattr(obj, "__dict__", {}))
         if kind is Parameter:
             self._save_parameter(obj, state)
@@ -302,7 +307,7 @@ class Pickler:
     # -- what the user allowed ------------------------------------------------------------------------------------
 
     def _save_added(self, obj: Any, kind: type) -> None:
-        is_named = isinstance(obj, type) or callable(obj) and hasattr(obj, "__qualname__")
+        is_named = isinstance(obj, type) or (callable(obj) and hasattr(obj, "__qualname__"))
         if is_named and lookup(*name_of_global(obj)) is obj:
             self._global(*name_of_global(obj))
             return
@@ -344,9 +349,9 @@ def _advice(obj: Any, kind: type) -> str:
         return "save it as a plain dict, list, tuple or set"
     if isinstance(obj, (str, int, float)):
         return "save it as a plain str, int or float"
-    if hasattr(obj, "__dict__") and not callable(obj):
-        return "save vars(x), or allow the class with fastnn.serialization.add_safe_globals"
-    return "save tensors, numbers, strings, bytes and plain containers"
+    if callable(obj) or kind.__module__ == "builtins":
+        return "save tensors, numbers, strings, bytes and plain containers"
+    return "save a dict of what is in it, or allow the class with fastnn.serialization.add_safe_globals"
 
 
 _WRITERS: dict[type, Callable[[Pickler, Any], None]] = {

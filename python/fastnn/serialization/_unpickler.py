@@ -171,7 +171,7 @@ class Unpickler:
         return items
 
     def _is_marker(self, obj: Any) -> bool:
-        return isinstance(obj, _Marker) or type(obj) is tuple and id(obj) in self._argument_tuples
+        return isinstance(obj, _Marker) or (type(obj) is tuple and id(obj) in self._argument_tuples)
 
     def _value(self, obj: Any) -> Any:
         """``obj``, which must be a value rather than a function, a class or a storage."""
@@ -354,7 +354,7 @@ class Unpickler:
         return self._with_gradient(tensor, requires_grad, row)
 
     def _with_gradient(self, tensor: Tensor, requires_grad: Any, row: DtypeName | None) -> Tensor:
-        if type(requires_grad) is not bool or requires_grad and row is not None and not row.is_floating_point:
+        if type(requires_grad) is not bool or (requires_grad and row is not None and not row.is_floating_point):
             raise self._error("requires_grad is no bool, or is set on a tensor that is not floating point")
         return tensor.requires_grad_() if requires_grad else tensor
 
@@ -377,13 +377,13 @@ class Unpickler:
         """_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata=None)"""
         if len(arguments) == 4:  # _rebuild_tensor has no requires_grad
             arguments = (*arguments, False, None)
-        if not 6 <= len(arguments) <= 7 or len(arguments) == 7 and arguments[6]:
+        if not 6 <= len(arguments) <= 7 or (len(arguments) == 7 and arguments[6]):
             raise self._error("a tensor has flags that fastnn does not know (a conjugate or negative view)")
         return self._tensor(*arguments[:5])
 
     def _build_tensor_v3(self, arguments: tuple[Any, ...]) -> Tensor:
         """_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata=None)"""
-        if not 7 <= len(arguments) <= 8 or len(arguments) == 8 and arguments[7]:
+        if not 7 <= len(arguments) <= 8 or (len(arguments) == 8 and arguments[7]):
             raise self._error("a tensor has flags that fastnn does not know (a conjugate or negative view)")
         if type(arguments[6]) is not _C.dtype:
             raise self._error("a tensor has no dtype")
@@ -441,13 +441,13 @@ class Unpickler:
 
     def _build_counter(self, arguments: tuple[Any, ...]) -> Counter[Any]:
         made: Counter[Any] = Counter()
-        if len(arguments) > 1 or arguments and type(arguments[0]) is not dict:
+        if len(arguments) > 1 or (arguments and type(arguments[0]) is not dict):
             raise self._error("a Counter is not described as Python does")
         dict.update(made, *arguments)
         return made
 
     def _build_set(self, arguments: tuple[Any, ...]) -> set[Any]:
-        if len(arguments) > 1 or arguments and type(arguments[0]) is not list:
+        if len(arguments) > 1 or (arguments and type(arguments[0]) is not list):
             raise self._error("a set is not described as Python does")
         return {self._key(item) for items in arguments for item in items}
 
@@ -457,9 +457,14 @@ class Unpickler:
         return complex(*arguments)
 
     def _build_bytearray(self, arguments: tuple[Any, ...]) -> bytearray:
-        if len(arguments) > 1 or arguments and type(arguments[0]) is not bytes:
+        if len(arguments) > 1 or (arguments and type(arguments[0]) is not bytes):
             raise self._error("a bytearray is not made of bytes")
         return bytearray(*arguments)
+
+    def _build_empty_bytes(self, arguments: tuple[Any, ...]) -> bytes:
+        if arguments:
+            raise self._error("bytes are not described as Python does")
+        return b""
 
     def _build_bytes(self, arguments: tuple[Any, ...]) -> bytes:
         if not arguments or type(arguments[0]) is not str or arguments[1:] not in (("latin1",), ("latin-1",)):
@@ -507,6 +512,7 @@ def _table() -> dict[tuple[str, str], _Marker]:
         functions[f"{builtins}.set"] = Unpickler._build_set
         functions[f"{builtins}.complex"] = Unpickler._build_complex
         functions[f"{builtins}.bytearray"] = Unpickler._build_bytearray
+        functions[f"{builtins}.bytes"] = Unpickler._build_empty_bytes
     markers: list[_Marker] = [_Function(name, build) for name, build in functions.items()]
     markers += [_Class("torch.Tensor"), _Class("torch.nn.parameter.Parameter")]
     markers += [_StorageClass(f"torch.{name}", row) for name, row in BY_STORAGE.items()]

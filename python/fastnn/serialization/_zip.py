@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ._errors import CheckpointError
@@ -95,8 +96,8 @@ class ZipWriter:
 def read_directory(source: Source) -> dict[str, Record]:
     """All members by name.
 
-    Members must be stored without compression, and together no larger than the file: so what is read later is
-    bounded by the size of the file, whatever its directory claims.
+    Members must be stored without compression and must not overlap: so what is read later is bounded by the size of
+    the file, whatever its directory claims.
 
     Raises:
         CheckpointError: if the archive is damaged, compressed or encrypted.
@@ -104,7 +105,8 @@ def read_directory(source: Source) -> dict[str, Record]:
     start, length, count = _find_directory(source)
     directory = source.read(start, length)
     records: dict[str, Record] = {}
-    position = total = 0
+    spans: list[tuple[int, int]] = []
+    position = 0
     for _ in range(count):
         fields = _unpack(_CENTRAL, directory, position, b"PK\x01\x02", source)
         flags, method, compressed, size = fields[3], fields[4], fields[8], fields[9]
@@ -125,9 +127,6 @@ def read_directory(source: Source) -> dict[str, Record]:
                 f"load: record {name[:80]!r} of {source.name} is compressed or encrypted; checkpoints store "
                 "records as they are. Unpack the archive and save it again"
             )
-        total += size
-        if total > source.size:
-            raise _damaged(source, "its records claim more bytes than the file has")
         if name in records:
             raise _damaged(source, f"record {name[:80]!r} is there twice")
         local = _unpack(_LOCAL, source.read(header, _LOCAL.size), 0, MAGIC, source)
@@ -135,6 +134,9 @@ def read_directory(source: Source) -> dict[str, Record]:
         if offset + size > start:
             raise _damaged(source, f"record {name[:80]!r} reaches beyond the end of the data")
         records[name] = Record(offset, size)
+        spans.append((header, offset + size))
+    if any(left[1] > right[0] for left, right in pairwise(sorted(spans))):
+        raise _damaged(source, "its records overlap")
     return records
 
 
@@ -168,7 +170,7 @@ def _widen(extra: bytes, size: int, compressed: int, header: int, source: Source
         if kind == _EXTRA64_ID:
             if length < 8 * len(wanted) or position + length > len(extra):
                 raise _damaged(source, "a 64-bit size is cut off")
-            for place, value in zip(wanted, struct.unpack_from(f"<{len(wanted)}Q", extra, position)):
+            for place, value in zip(wanted, struct.unpack_from(f"<{len(wanted)}Q", extra, position), strict=True):
                 values[place] = value
             break
         position += length

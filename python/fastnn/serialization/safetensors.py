@@ -9,8 +9,8 @@ Tensors that are one view of one memory (tied weights) are stored once, and are 
 from __future__ import annotations
 
 import json
-import os
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _C
@@ -101,7 +101,9 @@ def _prepare(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) 
     """The header, padded, and the tensors in the order in which their bytes follow."""
     for name, tensor in _items(tensors):
         if not isinstance(name, str) or name == _METADATA:
-            raise TypeError(f"save: a name in a safetensors file must be a string (not {_METADATA!r}), got {name!r:.80}")
+            raise TypeError(
+                f"save: a name in a safetensors file must be a string (not {_METADATA!r}), got {name!r:.80}"
+            )
         if not isinstance(tensor, _C.Tensor):
             raise TypeError(
                 f"save: {name!r} is a {type(tensor).__name__}; a safetensors file holds only tensors by name. Save the "
@@ -130,7 +132,9 @@ def _prepare(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) 
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-(len(text) + _LENGTH.size) % _DATA_ALIGNMENT)
     if len(text) > MAX_HEADER:
-        raise ValueError(f"save: the names and shapes need {len(text)} bytes; a safetensors header has at most {MAX_HEADER}")
+        raise ValueError(
+            f"save: the names and shapes need {len(text)} bytes; a safetensors header has at most {MAX_HEADER}"
+        )
     return text, [tensors[name] for name in by_size]
 
 
@@ -152,7 +156,7 @@ def _checked_metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
 
 def _geometry(tensor: Tensor) -> tuple[Any, ...]:
     """What two names of one tensor have in common. The stride of a dimension of length 1 does not matter."""
-    strides = tuple(step if length > 1 else 0 for length, step in zip(tensor.shape, tensor.stride()))
+    strides = tuple(step if length > 1 else 0 for length, step in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.dtype, tuple(tensor.shape), strides, tensor.storage_offset()
 
 
@@ -184,7 +188,7 @@ def _span(tensor: Tensor) -> tuple[int, int]:
 def _check_apart(tensors: Mapping[str, Tensor], names: list[str]) -> None:
     """Raise unless tensors over one storage touch different bytes."""
     spans = sorted(_span(tensors[name]) for name in names)
-    if all(left[1] <= right[0] for left, right in zip(spans, spans[1:])):
+    if all(left[1] <= right[0] for left, right in pairwise(spans)):
         return
     import numpy as np  # their ranges interleave: mark each byte with the tensor that it belongs to
     from numpy.lib.stride_tricks import as_strided
@@ -332,7 +336,11 @@ def _read_ties(source: Source, metadata: dict[str, str], stored: set[str]) -> di
     except (ValueError, RecursionError):
         ties = None
     if not isinstance(ties, dict) or any(
-        not isinstance(name, str) or name in stored or name == _METADATA or not isinstance(twin, str) or twin not in stored
+        not isinstance(name, str)
+        or name in stored
+        or name == _METADATA
+        or not isinstance(twin, str)
+        or twin not in stored
         for name, twin in ties.items()
     ):
         raise _damaged(source, "its note about tied tensors does not fit its tensors")
