@@ -208,9 +208,8 @@ def passes(library, sampler, count=2):
 
 
 @pytest.mark.parametrize("count", SIZES)
-@pytest.mark.parametrize(
-    "options", [{}, {"num_samples": 40}, {"replacement": True}, {"replacement": True, "num_samples": 64}]
-)
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("num_samples", [None, 40, 64])
 def test_random_sampler_equals_pytorch(torch, count, num_samples, replacement):
     options = {"num_samples": num_samples, "replacement": replacement}
     own = passes(fastnn, RandomSampler(range(count), **options))
