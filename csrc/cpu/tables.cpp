@@ -10,6 +10,7 @@ constinit const Kernels table = {
     .elementwise = &elementwise_kernels,
     .reduce = &reduce_kernels,
     .matmul = &matmul_kernels,
+    .optim = &optim_kernels,
 };
 
 FASTNN_CPU_END

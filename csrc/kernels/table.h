@@ -4,6 +4,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
+#include "kernels/optim.h"
 
 namespace fastnn {
 
@@ -13,6 +14,7 @@ struct Kernels {
   const ElementwiseKernels* elementwise;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
+  const OptimKernels* optim;
 };
 
 // The table in use.
