@@ -401,6 +401,7 @@ def draw_curves(path: Path, data: Images, base: Curve, few: FewSamples) -> None:
 
     first.set_title("Training on classes 0-4", fontsize=11)
     first.plot(base.epochs, [100 * value for value in base.test_accuracy], "o-", color=blue, label="test accuracy")
+    first.set_ylim(min(95.0, 100 * min(base.test_accuracy) - 1), 100)
     first.set_ylabel("test accuracy (%)", color=blue)
     losses = first.twinx()
     losses.plot(range(1, len(base.loss) + 1), base.loss, "s--", color=grey, markersize=4, label="training loss")
