@@ -45,7 +45,7 @@ def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
 
 def _causal_mask(size: int, device: Any = None, dtype: DType | None = None) -> Tensor:
     """Minus infinity above the diagonal, 0 elsewhere."""
-    return _C.full((size, size), float("-inf"), device=device, dtype=dtype).triu(1)
+    return _C.triu(_C.full((size, size), float("-inf"), device=device, dtype=dtype), 1)
 
 
 def _is_causal(mask: Tensor | None, given: bool | None, size: int | None) -> bool:
