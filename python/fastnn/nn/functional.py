@@ -113,42 +113,90 @@ threshold = _nn.threshold
 
 
 def relu_(input: Tensor) -> Tensor:
-    """In-place `relu`."""
+    """In-place `relu`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.relu_(fastnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
     return relu(input, inplace=True)
 
 
 def leaky_relu_(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """In-place `leaky_relu`."""
+    """In-place `leaky_relu`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.leaky_relu_(fastnn.tensor([-1.0, 2.0]), 0.1)
+        tensor([-0.1000,  2.0000])
+    """
     return leaky_relu(input, negative_slope, inplace=True)
 
 
 def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """In-place `elu`."""
+    """In-place `elu`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.elu_(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
     return elu(input, alpha, inplace=True)
 
 
 def selu_(input: Tensor) -> Tensor:
-    """In-place `selu`."""
+    """In-place `selu`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.selu_(fastnn.tensor([-1.0, 2.0]))
+        tensor([-1.1113,  2.1014])
+    """
     return selu(input, inplace=True)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """In-place `celu`."""
+    """In-place `celu`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.celu_(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
     return celu(input, alpha, inplace=True)
 
 
 def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """In-place `hardtanh`."""
+    """In-place `hardtanh`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.hardtanh_(fastnn.tensor([-1.0, 2.0]))
+        tensor([-1.,  1.])
+    """
     return hardtanh(input, min_val, max_val, inplace=True)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
-    """In-place `threshold`."""
+    """In-place `threshold`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.threshold_(fastnn.tensor([-1.0, 2.0]), 0.5, 9.0)
+        tensor([9., 2.])
+    """
     return _nn.threshold(input, threshold, value, inplace=True)
 
 
 def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
-    """In-place `rrelu`."""
+    """In-place `rrelu`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.rrelu_(fastnn.tensor([-1.0, 2.0]), 0.1, 0.3)
+        tensor([-0.2000,  2.0000])
+    """
     return rrelu(input, lower, upper, training, inplace=True)
 
 
@@ -161,7 +209,13 @@ def max_pool1d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool1d` that always returns the indices too."""
+    """`max_pool1d` that always returns the indices too.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.max_pool1d_with_indices(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)[1]
+        tensor([[1, 3]])
+    """
     pair: tuple[Tensor, Tensor] = max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
     return pair
 
@@ -175,7 +229,13 @@ def max_pool2d_with_indices(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """`max_pool2d` that always returns the indices too."""
+    """`max_pool2d` that always returns the indices too.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.max_pool2d_with_indices(fastnn.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)[1]
+        tensor([[[3]]])
+    """
     pair: tuple[Tensor, Tensor] = max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
     return pair
 

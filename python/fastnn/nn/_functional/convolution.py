@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 from ._common import ntuple
 
@@ -263,6 +262,14 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
 
     Shape:
         The result is (N, C * KH * KW, L), with L windows.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.unfold(fastnn.arange(6.0).reshape(1, 1, 2, 3), 2)
+        tensor([[[0., 1.],
+                 [1., 2.],
+                 [3., 4.],
+                 [4., 5.]]])
     """
     _, _, columns = _windows("unfold", input, kernel_size, dilation, padding, stride)
     x = input if input.dim() == 4 else input.unsqueeze(0)
@@ -312,6 +319,11 @@ def fold(
         input: shape (N, C * KH * KW, L) or (C * KH * KW, L).
         output_size: height and width of the result.
         kernel_size, dilation, padding, stride: those of the `unfold` that made such columns.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.fold(fastnn.ones(1, 2, 2), (1, 3), (1, 2))
+        tensor([[[[1., 2., 1.]]]])
     """
     if input.dim() not in (2, 3):
         raise RuntimeError(f"fold: Expected 2D or 3D input, but got input of size: {list(input.shape)}")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fastnn._C import Tensor
-
 from fastnn import _C
+from fastnn._C import Tensor
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:

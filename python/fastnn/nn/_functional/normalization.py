@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +40,11 @@ def group_norm(
         RuntimeError: `num_groups` does not divide C, or the weights are not of shape (C,).
 
     Wu and He, Group Normalization (2018).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.group_norm(fastnn.tensor([[1.0, 3.0]]), 1, eps=0.0)
+        tensor([[-1.,  1.]])
     """
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
@@ -81,6 +85,11 @@ def rms_norm(
         RuntimeError: `input` does not end in `normalized_shape`.
 
     Zhang and Sennrich, Root Mean Square Layer Normalization (2019).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.rms_norm(fastnn.ones(1, 2), (2,), eps=0.0)
+        tensor([[1., 1.]])
     """
     shape = tuple(normalized_shape)
     count = len(shape)
@@ -119,6 +128,11 @@ def instance_norm(
         eps: added to the variance.
 
     Ulyanov et al., Instance Normalization (2016).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.instance_norm(fastnn.tensor([[[1.0, 3.0]]])).round()
+        tensor([[[-1.,  1.]]])
     """
     if not use_input_stats:
         return _nn.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
@@ -141,6 +155,11 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     """Divide by `(k + alpha * mean of x**2 over `size` neighbouring channels)**beta`.
 
     Krizhevsky et al., ImageNet Classification with Deep Convolutional Neural Networks (2012).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.local_response_norm(fastnn.ones(1, 3, 1), 2).shape
+        torch.Size([1, 3, 1])
     """
     if input.dim() < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {input.dim()} dimensions)")

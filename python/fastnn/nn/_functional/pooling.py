@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 from ._common import ntuple
 
@@ -243,7 +242,13 @@ def lp_pool1d(
     stride: Size | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, L) or (C, L)."""
+    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, L) or (C, L).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.lp_pool1d(fastnn.tensor([[3.0, 4.0]]), 2, 2)
+        tensor([[5.]])
+    """
     mean = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
     return _root_of_sum(mean, kernel_size, norm_type)
 
@@ -255,7 +260,13 @@ def lp_pool2d(
     stride: Size | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, H, W) or (C, H, W)."""
+    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, H, W) or (C, H, W).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.lp_pool2d(fastnn.tensor([[[3.0, 4.0]]]), 2, (1, 2))
+        tensor([[[5.]]])
+    """
     height, width = ntuple(kernel_size, 2)
     mean = _nn.avg_pool2d(
         input.pow(norm_type), (height, width), _stride_or_kernel(stride, (height, width)), 0, ceil_mode

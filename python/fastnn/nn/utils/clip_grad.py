@@ -6,9 +6,8 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from fastnn._C import Tensor
-
 from fastnn import _C
+from fastnn._C import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
