@@ -7,38 +7,18 @@ from fastnn._C import nn as _nn
 
 from ._functional.activation import (
     alpha_dropout,
-    celu,
     dropout1d,
     dropout2d,
     dropout3d,
     feature_alpha_dropout,
     glu,
     gumbel_softmax,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    mish,
-    one_hot,
     prelu,
-    relu6,
     rrelu,
-    selu,
-    softmin,
-    softshrink,
-    softsign,
-    tanhshrink,
 )
 from ._functional.attention import multi_head_attention_forward
-from ._functional.convolution import (
-    conv1d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-    fold,
-    unfold,
-)
-from ._functional.distance import bilinear, cosine_similarity, normalize, pairwise_distance
+from ._functional.distance import cosine_similarity, normalize, pairwise_distance
+from ._functional.folding import fold, unfold
 from ._functional.loss import (
     cosine_embedding_loss,
     gaussian_nll_loss,
@@ -56,20 +36,8 @@ from ._functional.loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from ._functional.normalization import group_norm, instance_norm, local_response_norm, rms_norm
-from ._functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-    avg_pool1d,
-    avg_pool3d,
-    lp_pool1d,
-    lp_pool2d,
-    max_pool1d,
-    max_pool3d,
-)
+from ._functional.normalization import local_response_norm
+from ._functional.pooling import lp_pool1d, lp_pool2d
 from ._functional.vision import (
     channel_shuffle,
     interpolate,
@@ -82,33 +50,63 @@ from ._functional.vision import (
 )
 
 # Implemented in C++ under these very signatures.
+adaptive_avg_pool1d = _nn.adaptive_avg_pool1d
 adaptive_avg_pool2d = _nn.adaptive_avg_pool2d
+adaptive_avg_pool3d = _nn.adaptive_avg_pool3d
+adaptive_max_pool1d = _nn.adaptive_max_pool1d
+adaptive_max_pool2d = _nn.adaptive_max_pool2d
+adaptive_max_pool3d = _nn.adaptive_max_pool3d
+avg_pool1d = _nn.avg_pool1d
 avg_pool2d = _nn.avg_pool2d
+avg_pool3d = _nn.avg_pool3d
 batch_norm = _nn.batch_norm
+bilinear = _nn.bilinear
 binary_cross_entropy = _nn.binary_cross_entropy
 binary_cross_entropy_with_logits = _nn.binary_cross_entropy_with_logits
+celu = _nn.celu
+conv1d = _nn.conv1d
 conv2d = _nn.conv2d
+conv3d = _nn.conv3d
+conv_transpose1d = _nn.conv_transpose1d
+conv_transpose2d = _nn.conv_transpose2d
+conv_transpose3d = _nn.conv_transpose3d
 cross_entropy = _nn.cross_entropy
 dropout = _nn.dropout
 elu = _nn.elu
 embedding = _nn.embedding
 gelu = _nn.gelu
+group_norm = _nn.group_norm
+hardshrink = _nn.hardshrink
+hardsigmoid = _nn.hardsigmoid
+hardswish = _nn.hardswish
 hardtanh = _nn.hardtanh
+instance_norm = _nn.instance_norm
 layer_norm = _nn.layer_norm
 leaky_relu = _nn.leaky_relu
 linear = _nn.linear
 log_softmax = _nn.log_softmax
 logsigmoid = _nn.logsigmoid
+max_pool1d = _nn.max_pool1d
 max_pool2d = _nn.max_pool2d
+max_pool3d = _nn.max_pool3d
+mish = _nn.mish
 mse_loss = _nn.mse_loss
 nll_loss = _nn.nll_loss
+one_hot = _nn.one_hot
 relu = _nn.relu
+relu6 = _nn.relu6
+rms_norm = _nn.rms_norm
 scaled_dot_product_attention = _nn.scaled_dot_product_attention
+selu = _nn.selu
 sigmoid = _nn.sigmoid
 silu = _nn.silu
 softmax = _nn.softmax
+softmin = _nn.softmin
 softplus = _nn.softplus
+softshrink = _nn.softshrink
+softsign = _nn.softsign
 tanh = _nn.tanh
+tanhshrink = _nn.tanhshrink
 threshold = _nn.threshold
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastnn import _C
+from fastnn import _C, no_grad
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
@@ -62,15 +61,8 @@ _LINEAR_KINDS = frozenset(
 
 def _without_grad(function: F) -> F:
     """Run `function` with gradients off."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        from fastnn import no_grad
-
-        with no_grad():
-            return function(*args, **kwargs)
-
-    return run  # type: ignore[return-value]
+    wrapped: F = no_grad()(function)
+    return wrapped
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:

@@ -1,4 +1,4 @@
-"""Activations, dropout of whole channels, and one-hot and Gumbel samples."""
+"""Activations with randomness or weights, and dropout of whole channels."""
 
 from __future__ import annotations
 
@@ -13,140 +13,6 @@ from ._common import maybe_inplace
 # Klambauer et al., Self-Normalizing Neural Networks (2017): the fixed point of mean 0 and variance 1.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `min(max(x, 0), 6)` to each element.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.relu6(fastnn.tensor([-1.0, 2.0]))
-        tensor([0., 2.])
-    """
-    return _nn.hardtanh(input, 0.0, 6.0, inplace)
-
-
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `scale * (max(0, x) + min(0, alpha * (exp(x) - 1)))` to each element.
-
-    The constants make mean 0 and variance 1 a fixed point (Klambauer et al., 2017).
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.selu(fastnn.tensor([-1.0, 2.0]))
-        tensor([-1.1113,  2.1014])
-    """
-    return maybe_inplace(lambda x: SELU_SCALE * _nn.elu(x, SELU_ALPHA), input, inplace)
-
-
-def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """Apply `max(0, x) + min(0, alpha * (exp(x / alpha) - 1))` to each element (Barron, 2017).
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.celu(fastnn.tensor([-1.0, 2.0]))
-        tensor([-0.6321,  2.0000])
-    """
-    if alpha == 0:
-        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-
-    def formula(x: Tensor) -> Tensor:
-        below = _C.where(x > 0, _C.zeros_like(x), x)
-        return _C.where(x > 0, x, alpha * _C.expm1(below / alpha))
-
-    return maybe_inplace(formula, input, inplace)
-
-
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `relu6(x + 3) / 6` to each element.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.hardsigmoid(fastnn.tensor([-1.0, 2.0]))
-        tensor([0.3333, 0.8333])
-    """
-    return maybe_inplace(lambda x: relu6(x + 3) / 6, input, inplace)
-
-
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `x * relu6(x + 3) / 6` to each element (Howard et al., 2019).
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.hardswish(fastnn.tensor([-1.0, 2.0]))
-        tensor([-0.3333,  1.6667])
-    """
-    return maybe_inplace(lambda x: x * relu6(x + 3) / 6, input, inplace)
-
-
-def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `x * tanh(softplus(x))` to each element (Misra, 2019).
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.mish(fastnn.tensor([-1.0, 2.0]))
-        tensor([-0.3034,  1.9440])
-    """
-    return maybe_inplace(lambda x: x * _C.tanh(_nn.softplus(x)), input, inplace)
-
-
-def softsign(input: Tensor) -> Tensor:
-    """Apply `x / (1 + |x|)` to each element.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.softsign(fastnn.tensor([-1.0, 2.0]))
-        tensor([-0.5000,  0.6667])
-    """
-    return input / (input.abs() + 1)
-
-
-def tanhshrink(input: Tensor) -> Tensor:
-    """Apply `x - tanh(x)` to each element.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.tanhshrink(fastnn.tensor([-1.0, 2.0]))
-        tensor([-0.2384,  1.0360])
-    """
-    return input - input.tanh()
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Keep elements outside [-lambd, lambd], and set the others to 0.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.hardshrink(fastnn.tensor([-1.0, 2.0]))
-        tensor([-1.,  2.])
-    """
-    inside = (input >= -lambd) & (input <= lambd)
-    return _C.where(inside, _C.zeros_like(input), input)
-
-
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Move every element towards 0 by `lambd`, and stop there.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.softshrink(fastnn.tensor([-1.0, 2.0]))
-        tensor([-0.5000,  1.5000])
-    """
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    below = _C.where(input < -lambd, input + lambd, input * 0)
-    return _C.where(input > lambd, input - lambd, below)
-
-
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: _C.dtype | None = None) -> Tensor:
-    """Apply softmax to `-x` along `dim`.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.softmin(fastnn.tensor([-1.0, 2.0]), dim=0)
-        tensor([0.9526, 0.0474])
-    """
-    return _nn.softmax(-input, dim, _stacklevel, dtype)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -249,40 +115,6 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     index = soft.max(dim, keepdim=True)[1]
     one_hot_samples = _C.zeros_like(logits).scatter_(dim, index, 1.0)
     return one_hot_samples - soft.detach() + soft
-
-
-def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
-    """Return a tensor of shape (*input.shape, num_classes) with 1 at the class, 0 elsewhere.
-
-    Args:
-        input: int64 class numbers, any shape.
-        num_classes: how many classes; -1 stands for the largest one plus 1.
-
-    Raises:
-        RuntimeError: a class is negative or not below `num_classes`, or `input` is not int64.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.one_hot(fastnn.tensor([0, 2]), num_classes=3)
-        tensor([[1, 0, 0],
-                [0, 0, 1]])
-    """
-    if input.dtype != _C.int64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    if input.numel() == 0:
-        if num_classes <= 0:
-            raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return _C.zeros((*input.shape, num_classes), dtype=_C.int64)
-    if int(input.min()) < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    largest = int(input.max())
-    if num_classes == -1:
-        num_classes = largest + 1
-    elif num_classes < 1:
-        raise RuntimeError("num_classes should be positive")
-    elif largest >= num_classes:
-        raise RuntimeError("Class values must be smaller than num_classes.")
-    return _C.zeros((*input.shape, num_classes), dtype=_C.int64).scatter_(-1, input.unsqueeze(-1), 1)
 
 
 # --- dropout of whole channels ---

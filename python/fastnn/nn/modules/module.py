@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, overload
 
-from fastnn import _C
+from fastnn import _C, no_grad
 from fastnn._C import Tensor
 
 from ..parameter import Buffer, Parameter
@@ -591,8 +591,6 @@ class Module(HookMixin, StateDictMixin):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replace the values of every parameter, gradient and buffer by `fn` of them; objects stay."""
-        from fastnn import no_grad
-
         if recurse:
             for module in self.children():
                 module._apply(fn)
