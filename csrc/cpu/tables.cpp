@@ -8,6 +8,7 @@ FASTNN_CPU_BEGIN
 constinit const Kernels table = {
     .isa = FASTNN_STRING(FASTNN_ISA),
     .elementwise = &elementwise_kernels,
+    .random = &random_kernels,
 };
 
 FASTNN_CPU_END

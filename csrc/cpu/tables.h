@@ -7,6 +7,7 @@
 FASTNN_CPU_BEGIN
 
 extern const ElementwiseKernels elementwise_kernels;
+extern const RandomKernels random_kernels;
 
 extern const Kernels table;
 

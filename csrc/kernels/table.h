@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/random.h"
 
 namespace fastnn {
 
@@ -9,6 +10,7 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const RandomKernels* random;
 };
 
 // The table in use.
