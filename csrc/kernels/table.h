@@ -2,6 +2,9 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/reduce.h"
+#include "kernels/matmul.h"
+#include "kernels/optim.h"
 #include "kernels/random.h"
 
 namespace fastnn {
@@ -10,6 +13,9 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const ReduceKernels* reduce;
+  const MatmulKernels* matmul;
+  const OptimKernels* optim;
   const RandomKernels* random;
 };
 
