@@ -254,7 +254,7 @@ void fill_uniform(T* out, int64_t n, double from, double to, Generator& generato
     for (int64_t start = 0; start < n; start += kChunk) {
       const int64_t count = n - start < kChunk ? n - start : kChunk;
       generator.random32(words.data(), count);
-      if (std::is_same_v<T, float> && uniform.is_unit()) {
+      if (kIsBuiltin<T> && uniform.is_unit()) {
         for (int64_t i = 0; i < count; ++i) out[start + i] = convert<T>(unit_float(words[static_cast<size_t>(i)]));
       } else {
         for (int64_t i = 0; i < count; ++i) {

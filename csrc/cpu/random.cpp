@@ -17,6 +17,15 @@ namespace {
 // Multiply-adds are written as std::fma where PyTorch's compiler fuses them, so that normals are equal bit for bit
 // in every instruction set; no product below is an operand of a plain addition.
 
+void stretch(float* data, std::int64_t n, float from, float to) {
+  const float range = to - from;
+  FASTNN_IVDEP
+  for (std::int64_t i = 0; i < n; ++i) {
+    const float value = std::fma(data[i], range, from);
+    data[i] = value == to ? from : value;
+  }
+}
+
 // Cephes' logf for x in (0, 1]; at most 1 ulp.
 inline float log_unit(float x) {
   constexpr float sqrt_half = 0.707106781186547524F;
@@ -190,6 +199,7 @@ void dropout(const View& out, const View& in, const DropoutMask& mask, double sc
 }  // namespace
 
 constinit const RandomKernels random_kernels = {
+    .stretch = &stretch,
     .box_muller = &box_muller,
     .dropout = &dropout,
 };

@@ -15,6 +15,8 @@ struct DropoutMask {
 };
 
 struct RandomKernels {
+  // Uniforms from [0, 1) to [from, to), in place: random::Uniform in core/random.h.
+  void (*stretch)(float* data, std::int64_t n, float from, float to);
   // Box-Muller in place on blocks of 16 uniforms from [0, 1): see random::BoxMuller in core/random.h.
   void (*box_muller)(float* data, std::int64_t blocks, float mean, float std);
   // out[i] = in[i] times `scale` where element i is kept, and times 0 elsewhere. Both are contiguous, of one floating

@@ -156,7 +156,11 @@ void with_generator(Generator* maybe, F&& f) {
 void write_uniform(const Tensor& self, double from, double to, Generator* maybe) {
   visit_floating("uniform_", self.dtype(), [&]<class T>() {
     with_generator(maybe, [&](Generator& generator) {
-      if (self.is_contiguous()) {
+      if (self.is_contiguous() && std::is_same_v<T, float>) {
+        random::fill_uniform(self.as<float>(), self.numel(), 0, 1, generator);
+        if (from == 0 && to == 1) return;
+        kernels().random->stretch(self.as<float>(), self.numel(), static_cast<float>(from), static_cast<float>(to));
+      } else if (self.is_contiguous()) {
         random::fill_uniform(self.as<T>(), self.numel(), from, to, generator);
       } else {
         fill<T>(self, random::Uniform<T>(from, to), generator);
