@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/index.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
 #include "kernels/optim.h"
@@ -13,6 +14,7 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const IndexKernels* index;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
   const OptimKernels* optim;
