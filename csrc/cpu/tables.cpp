@@ -12,6 +12,7 @@ constinit const Kernels table = {
     .reduce = &reduce_kernels,
     .matmul = &matmul_kernels,
     .optim = &optim_kernels,
+    .random = &random_kernels,
 };
 
 FASTNN_CPU_END

@@ -11,6 +11,7 @@ extern const IndexKernels index_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const MatmulKernels matmul_kernels;
 extern const OptimKernels optim_kernels;
+extern const RandomKernels random_kernels;
 
 extern const Kernels table;
 

@@ -6,6 +6,7 @@
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
 #include "kernels/optim.h"
+#include "kernels/random.h"
 
 namespace fastnn {
 
@@ -17,6 +18,7 @@ struct Kernels {
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
   const OptimKernels* optim;
+  const RandomKernels* random;
 };
 
 // The table in use.
