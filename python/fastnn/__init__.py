@@ -65,6 +65,14 @@ from fastnn._functions import (  # noqa: E402
     vstack,
 )
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from fastnn.random import (  # noqa: E402
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 
 __version__ = _C.__version__
 
@@ -74,12 +82,11 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "nn", "optim", "random", "serialization", "utils")
+_LAZY_MODULES = ("autograd", "finetune", "nn", "optim", "serialization", "utils")
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",
-    "fork_rng": "random",
 }
 
 
