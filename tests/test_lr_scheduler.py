@@ -43,21 +43,27 @@ SCHEDULES = {
     "warm_restarts_equal": ("CosineAnnealingWarmRestarts", {"T_0": 9}),
     "cyclic": ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.7, "step_size_up": 13, "step_size_down": 7}),
     "cyclic_halving": ("CyclicLR", {"base_lr": [0.1, 0.2], "max_lr": 0.7, "step_size_up": 13, "mode": "triangular2"}),
-    "cyclic_decay": ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.7, "step_size_up": 9, "mode": "exp_range", "gamma": 0.99}),
+    "cyclic_decay": (
+        "CyclicLR",
+        {"base_lr": 0.1, "max_lr": 0.7, "step_size_up": 9, "mode": "exp_range", "gamma": 0.99},
+    ),
     "cyclic_function": (
         "CyclicLR",
         {"base_lr": 0.1, "max_lr": 0.7, "step_size_up": 9, "scale_fn": lambda x: 0.9**x, "scale_mode": "iterations"},
     ),
     "cyclic_no_momentum": ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.7, "step_size_up": 9, "cycle_momentum": False}),
     "one_cycle": ("OneCycleLR", {"max_lr": 0.9, "total_steps": STEPS + 1}),
-    "one_cycle_linear": ("OneCycleLR", {"max_lr": [0.9, 0.3], "epochs": 31, "steps_per_epoch": 10, "anneal_strategy": "linear"}),
+    "one_cycle_linear": (
+        "OneCycleLR",
+        {"max_lr": [0.9, 0.3], "epochs": 31, "steps_per_epoch": 10, "anneal_strategy": "linear"},
+    ),
     "one_cycle_three": ("OneCycleLR", {"max_lr": 0.9, "total_steps": STEPS + 5, "three_phase": True, "pct_start": 0.2}),
 }
 
 
 def make(library, optimizer="SGD", lrs=(0.5, 0.25)):
     params = [library.zeros(2, requires_grad=True) for _ in lrs]
-    groups = [{"params": [param], "lr": lr} for param, lr in zip(params, lrs)]
+    groups = [{"params": [param], "lr": lr} for param, lr in zip(params, lrs, strict=True)]
     options = {"momentum": 0.9} if optimizer == "SGD" else {}
     return getattr(library.optim, optimizer)(groups, lr=1.0, **options)
 
@@ -233,7 +239,12 @@ def test_momentum_moves_against_the_rate():
         betas.append(optimizer.param_groups[0]["betas"])
         optimizer.step()
         scheduler.step()
-    assert betas == [(0.9, 0.999), (pytest.approx(0.85), 0.999), (pytest.approx(0.8), 0.999), (pytest.approx(0.85), 0.999)]
+    assert betas == [
+        (0.9, 0.999),
+        (pytest.approx(0.85), 0.999),
+        (pytest.approx(0.8), 0.999),
+        (pytest.approx(0.85), 0.999),
+    ]
 
 
 def test_tensor_rate_keeps_its_identity():
@@ -387,6 +398,9 @@ def test_momentum_cycle_needs_a_momentum():
         def __init__(self, params):
             super().__init__(params, {"lr": 0.1})
 
-    for name, options in (("CyclicLR", {"base_lr": 0.1, "max_lr": 0.2}), ("OneCycleLR", {"max_lr": 0.1, "total_steps": 9})):
+    for name, options in (
+        ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.2}),
+        ("OneCycleLR", {"max_lr": 0.1, "total_steps": 9}),
+    ):
         with pytest.raises(ValueError, match="momentum or beta1"):
             getattr(lr_scheduler, name)(Plain([fastnn.zeros(1, requires_grad=True)]), **options)

@@ -58,7 +58,7 @@ def leaves(library, arrays, dtype="float32"):
 
 
 def set_grads(library, params, step, shapes=SHAPES):
-    for param, grad in zip(params, values(step, shapes)):
+    for param, grad in zip(params, values(step, shapes), strict=True):
         param.grad = library.from_numpy(grad).to(param.dtype)
 
 
@@ -127,7 +127,7 @@ def test_values(name, options, dtype):
     # A step rounds a few times, relative to values below about 10.
     tolerance = steps * 20 * (2.0**-24 if dtype == "float32" else 2.0**-53)
     # The square root in an Adam step amplifies rounding where all gradients so far are tiny.
-    for param, expected in zip(params, reference(name, options, steps)):
+    for param, expected in zip(params, reference(name, options, steps), strict=True):
         np.testing.assert_allclose(array(param), expected, rtol=tolerance, atol=10 * tolerance)
 
 
@@ -142,7 +142,7 @@ def test_values_equal_pytorch(torch, name, options, dtype):
     epsilon = {"float32": 2.0**-24, "float64": 2.0**-53, "bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
     # PyTorch rounds 16-bit values after each of the up to ten operations of a step, we once.
     tolerance = 4 * steps * epsilon if dtype in ("float32", "float64") else 10 * steps * epsilon
-    for param, other in zip(own_params, their_params):
+    for param, other in zip(own_params, their_params, strict=True):
         np.testing.assert_allclose(array(param), array(other), rtol=tolerance, atol=tolerance)
         mine, other_state = own.state[param], theirs.state[other]
         assert list(mine) == list(other_state)
@@ -189,7 +189,7 @@ def test_strided_parameters(name, options):
         if strided:
             gaps = np.array(whole.tolist())[:, 1::2]
             np.testing.assert_array_equal(gaps, base[1])
-    for contiguous, other in zip(*results):
+    for contiguous, other in zip(*results, strict=True):
         np.testing.assert_allclose(contiguous, other, rtol=1e-6, atol=1e-6)
 
 
@@ -286,7 +286,7 @@ def test_named_parameters():
     pairs = [("body.weight", fastnn.ones(2, requires_grad=True)), ("head.weight", fastnn.ones(1, requires_grad=True))]
     optimizer = SGD(pairs, lr=0.5)
     assert optimizer.param_groups[0]["param_names"] == ["body.weight", "head.weight"]
-    assert all(param is pair[1] for param, pair in zip(optimizer.param_groups[0]["params"], pairs))
+    assert all(param is pair[1] for param, pair in zip(optimizer.param_groups[0]["params"], pairs, strict=True))
     assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["body.weight", "head.weight"]
     with pytest.raises(ValueError, match="with/without names"):
         optimizer.add_param_group({"params": [fastnn.ones(1, requires_grad=True)]})
@@ -375,7 +375,7 @@ def test_differentiable(name, options):
     np.testing.assert_allclose(result.tolist(), unrolled(False).tolist(), rtol=1e-13)
     (gradient,) = fastnn.autograd.grad(result.sum(), start)
     h = 1e-6
-    slope = [(a - b) / (2 * h) for a, b in zip(unrolled(False, h).tolist(), unrolled(False, -h).tolist())]
+    slope = [(a - b) / (2 * h) for a, b in zip(unrolled(False, h).tolist(), unrolled(False, -h).tolist(), strict=True)]
     np.testing.assert_allclose(gradient.tolist(), slope, rtol=1e-5, atol=1e-8)
 
 
@@ -420,7 +420,7 @@ def test_checkpoints_interchange_with_pytorch(torch, name, options):
     for library, params, optimizer in ((fastnn, own_params, own), (torch, their_params, theirs)):
         set_grads(library, params, 4)
         optimizer.step()
-    for param, other in zip(own_params, their_params):
+    for param, other in zip(own_params, their_params, strict=True):
         np.testing.assert_allclose(array(param), array(other), rtol=1e-5, atol=1e-6)
 
 
@@ -478,7 +478,7 @@ def test_copy_and_pickle():
         for duplicate in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
             copies = duplicate.param_groups[0]["params"]
             assert [p.tolist() for p in copies] == [p.tolist() for p in params]
-            assert all(a is not b for a, b in zip(copies, params))
+            assert all(a is not b for a, b in zip(copies, params, strict=True))
             assert not duplicate._optimizer_step_pre_hooks
             set_grads(fastnn, copies, 3)
             duplicate.step()
@@ -523,7 +523,7 @@ def test_step_hooks():
 
 
 def test_state_dict_hooks():
-    params, optimizer = run(fastnn, "SGD", {"lr": 0.1, "momentum": 0.5}, 1)
+    _params, optimizer = run(fastnn, "SGD", {"lr": 0.1, "momentum": 0.5}, 1)
     calls = []
     optimizer.register_state_dict_pre_hook(lambda o: calls.append("second"))
     optimizer.register_state_dict_pre_hook(lambda o: calls.append("first"), prepend=True)

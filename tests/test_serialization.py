@@ -19,8 +19,15 @@ import pytest
 
 import fastnn
 from fastnn import nn
-from fastnn.serialization import CheckpointError, add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
-from fastnn.serialization import _zip, safetensors
+from fastnn.serialization import (
+    CheckpointError,
+    _zip,
+    add_safe_globals,
+    clear_safe_globals,
+    get_safe_globals,
+    safe_globals,
+    safetensors,
+)
 
 DTYPES = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()
 TYPED_ERRORS = (CheckpointError, pickle.UnpicklingError, EOFError)
@@ -481,7 +488,8 @@ STREAMS = {
     "function as a value": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n.",
     "function in a list": b"\x80\x02]ctorch._utils\n_rebuild_tensor_v2\na.",
     "class in a tuple in a dict": b"\x80\x02}NcTorch\nx\n".replace(b"cTorch\nx\n", b"ctorch\nTensor\n\x85s."),
-    "storage as a value": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ.",
+    "storage as a value": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\n"
+    b"X\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ.",
     "bad storage": b"\x80\x02NQ.",
     "append to a dict": b"\x80\x02}Na.",
     "append to a tensor": tensor_stream(tail=b"Na"),
@@ -499,13 +507,14 @@ STREAMS = {
     "size of strings": b"\x80\x02ctorch\nSize\nX\x01\x00\x00\x00x\x85\x85R.",
     "tensor of nothing": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.",
     "parameter of nothing": b"\x80\x02ctorch._utils\n_rebuild_parameter\nN\x88N\x87R.",
-    "type of itself": b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._tensor\n_rebuild_from_type_v2\nctorch\nTensor\n)}tR.",
+    "type of itself": b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n("
+    b"ctorch._tensor\n_rebuild_from_type_v2\nctorch\nTensor\n)}tR.",
 }
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_hostile_streams(name):
-    with pytest.raises(pickle.UnpicklingError, match="^load: "):
+    with pytest.raises(pickle.UnpicklingError, match=r"^load: "):
         fastnn.load(archive(STREAMS[name], {"data/0": bytes(16)}))
 
 
@@ -533,7 +542,7 @@ GEOMETRIES = {
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_hostile_geometry(name):
     file = archive(tensor_stream(**GEOMETRIES[name]), {"data/0": bytes(16)})
-    with pytest.raises(pickle.UnpicklingError, match="^load: "):
+    with pytest.raises(pickle.UnpicklingError, match=r"^load: "):
         fastnn.load(file)
 
 
@@ -861,7 +870,7 @@ HEADERS = {
 def test_hostile_safetensors(tmp_path, name, mmap):
     path = tmp_path / "x.safetensors"
     path.write_bytes(HEADERS[name])
-    with pytest.raises(CheckpointError, match="^load: ") as caught:
+    with pytest.raises(CheckpointError, match=r"^load: ") as caught:
         safetensors.load_file(path, mmap=mmap)
     assert len(str(caught.value)) < 1000
 

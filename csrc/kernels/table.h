@@ -2,7 +2,9 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/reduce.h"
 #include "kernels/matmul.h"
+#include "kernels/optim.h"
 
 namespace fastnn {
 
@@ -10,7 +12,9 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const ReduceKernels* reduce;
   const MatmulKernels* matmul;
+  const OptimKernels* optim;
 };
 
 // The table in use.

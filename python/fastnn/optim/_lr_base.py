@@ -151,7 +151,7 @@ class LRScheduler:
         if self._step_count == 1 and not getattr(self.optimizer, "_opt_called", False):
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. Call them in the opposite order: "
-                "`optimizer.step()` before `lr_scheduler.step()`. Otherwise the first value of the schedule is skipped.",
+                "`optimizer.step()` before `lr_scheduler.step()`. Otherwise the first value is skipped.",
                 UserWarning,
                 stacklevel=2,
             )

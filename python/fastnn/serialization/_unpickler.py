@@ -461,6 +461,11 @@ class Unpickler:
             raise self._error("a bytearray is not made of bytes")
         return bytearray(*arguments)
 
+    def _build_empty_bytes(self, arguments: tuple[Any, ...]) -> bytes:
+        if arguments:
+            raise self._error("bytes are not described as Python does")
+        return b""
+
     def _build_bytes(self, arguments: tuple[Any, ...]) -> bytes:
         if not arguments or type(arguments[0]) is not str or arguments[1:] not in (("latin1",), ("latin-1",)):
             raise self._error("bytes are not described as Python does")
@@ -507,6 +512,7 @@ def _table() -> dict[tuple[str, str], _Marker]:
         functions[f"{builtins}.set"] = Unpickler._build_set
         functions[f"{builtins}.complex"] = Unpickler._build_complex
         functions[f"{builtins}.bytearray"] = Unpickler._build_bytearray
+        functions[f"{builtins}.bytes"] = Unpickler._build_empty_bytes
     markers: list[_Marker] = [_Function(name, build) for name, build in functions.items()]
     markers += [_Class("torch.Tensor"), _Class("torch.nn.parameter.Parameter")]
     markers += [_StorageClass(f"torch.{name}", row) for name, row in BY_STORAGE.items()]

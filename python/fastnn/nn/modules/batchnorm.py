@@ -1,0 +1,335 @@
+"""Batch and instance normalisation: the layers that keep running statistics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn._C import Tensor
+
+from fastnn import _C
+
+from .. import functional as F
+from .. import init
+from ..parameter import Parameter
+from .module import Module
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastnn._C import device as Device
+    from fastnn._C import dtype as DType
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "SyncBatchNorm",
+]
+
+
+class _NormBase(Module):
+    """Parameters and running statistics of batch and instance normalisation.
+
+    Frozen by `fastnn.finetune.freeze` (`_fastnn_frozen`), a layer uses its running statistics and leaves
+    them as they are, in training mode too.
+    """
+
+    _version = 2
+    num_features: int
+    eps: float
+    momentum: float | None
+    affine: bool
+    track_running_stats: bool
+    weight: Tensor | None
+    bias: Tensor | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        if affine:
+            self.weight = Parameter(_C.empty((num_features,), device=device, dtype=dtype))
+            self.bias = Parameter(_C.empty((num_features,), device=device, dtype=dtype))
+        else:
+            self.register_parameter("weight", None)
+            self.register_parameter("bias", None)
+        tracked = track_running_stats
+        zeros = _C.zeros((num_features,), device=device, dtype=dtype) if tracked else None
+        ones = _C.ones((num_features,), device=device, dtype=dtype) if tracked else None
+        self.register_buffer("running_mean", zeros)
+        self.register_buffer("running_var", ones)
+        self.register_buffer("num_batches_tracked", _C.tensor(0, dtype=_C.int64) if tracked else None)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Set the running mean to 0, the running variance to 1."""
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.zero_()
+            self.running_var.fill_(1)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Reset the running statistics, and set the weight to 1, the bias to 0."""
+        self.reset_running_stats()
+        if self.affine:
+            assert self.weight is not None and self.bias is not None
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        raise NotImplementedError(f"{type(self).__name__} does not say which inputs it takes")
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        *args: Any,
+    ) -> None:
+        version = local_metadata.get("version")
+        key = prefix + "num_batches_tracked"
+        if (version is None or version < 2) and self.track_running_stats and key not in state_dict:
+            # Version 1 did not count batches.
+            known = self.num_batches_tracked
+            count = _C.tensor(0, dtype=_C.int64) if known is None else known
+            state_dict = {**state_dict, key: count}
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
+
+
+class _BatchNorm(_NormBase):
+    """What the batch normalisations share: the forward pass."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        running_mean, running_var = self.running_mean, self.running_var
+        learns = self.training and not self._fastnn_frozen
+        factor = 0.0 if self.momentum is None else self.momentum
+        if learns and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:  # the plain mean of all batches
+                factor = 1.0 / float(self.num_batches_tracked)
+        from_batch = learns or (running_mean is None and running_var is None)
+        if learns and not self.track_running_stats:
+            running_mean = running_var = None
+        return F.batch_norm(input, running_mean, running_var, self.weight, self.bias, from_batch, factor, self.eps)
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch normalisation of an input of shape (N, C) or (N, C, L); arguments as `BatchNorm2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.BatchNorm1d(100)(fastnn.randn(20, 100)).shape
+        torch.Size([20, 100])
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in (2, 3):
+            raise ValueError(f"expected 2D or 3D input (got {input.dim()}D input)")
+
+
+class BatchNorm2d(_BatchNorm):
+    """`y = (x - mean) / sqrt(var + eps) * weight + bias`, per channel over batch and space.
+
+    In training, mean and (biased) variance are those of the batch, and the running statistics move towards
+    them: `running = (1 - momentum) * running + momentum * new`, with the unbiased variance. In evaluation
+    the running statistics are used.
+
+    Args:
+        num_features: the number of channels C.
+        eps: added to the variance. Default: 1e-5.
+        momentum: see above; None for the mean of all batches. Default: 0.1.
+        affine: whether there are `weight` and `bias`. Default: True.
+        track_running_stats: whether there are running statistics. Default: True.
+        device, dtype: of the parameters and buffers.
+
+    Shape:
+        Input and output (N, C, H, W).
+
+    Raises:
+        ValueError: the input has another number of dimensions, or in training one value per channel.
+
+    Ioffe and Szegedy, Batch Normalization (2015).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> y = nn.BatchNorm2d(3)(fastnn.randn(4, 3, 8, 8))
+        >>> bool(y.mean((0, 2, 3)).abs().max() < 1e-5)
+        True
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 4:
+            raise ValueError(f"expected 4D input (got {input.dim()}D input)")
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of an input of shape (N, C, D, H, W); arguments as `BatchNorm2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.BatchNorm3d(2)(fastnn.randn(2, 2, 3, 4, 5)).shape
+        torch.Size([2, 2, 3, 4, 5])
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() != 5:
+            raise ValueError(f"expected 5D input (got {input.dim()}D input)")
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation of one process: the same as `BatchNorm2d`, for two and more dimensions.
+
+    Args:
+        num_features, eps, momentum, affine, track_running_stats: as for `BatchNorm2d`.
+        process_group: must be None.
+        device, dtype: of the parameters and buffers.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        if process_group is not None:
+            raise NotImplementedError("SyncBatchNorm: process groups are not supported")
+        self.process_group = process_group
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+
+
+class _InstanceNorm(_NormBase):
+    """What the instance normalisations share: defaults and the forward pass."""
+
+    spatial: int
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        low, high = self.spatial + 1, self.spatial + 2
+        if input.dim() not in (low, high):
+            raise ValueError(f"expected {low}D or {high}D input (got {input.dim()}D input)")
+
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        channels = input.size(-1 - self.spatial)
+        if channels != self.num_features:
+            if self.affine:
+                raise ValueError(
+                    f"expected input's size at dim={input.dim() - self.spatial - 1} to match num_features "
+                    f"({self.num_features}), but got: {channels}."
+                )
+            import warnings
+
+            warnings.warn(
+                f"input's size at dim={input.dim() - self.spatial - 1} does not match num_features. You can "
+                "silence this warning by not passing in num_features, which is not used because affine=False",
+                stacklevel=3,
+            )
+        batched = input.dim() == self.spatial + 2
+        learns = self.training and not self._fastnn_frozen
+        result = F.instance_norm(
+            input if batched else input.unsqueeze(0),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            learns or not self.track_running_stats,
+            0.0 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+        return result if batched else result.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance normalisation of an input of shape (N, C, L) or (C, L); arguments as `InstanceNorm2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.InstanceNorm1d(3)(fastnn.randn(2, 3, 8)).shape
+        torch.Size([2, 3, 8])
+    """
+
+    spatial = 1
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """`y = (x - mean) / sqrt(var + eps) * weight + bias`, per sample and channel.
+
+    Args:
+        num_features: the number of channels C.
+        eps: added to the variance. Default: 1e-5.
+        momentum: the share of the new statistics in the running ones. Default: 0.1.
+        affine: whether there are `weight` and `bias`. Default: False.
+        track_running_stats: whether there are running statistics, used in evaluation. Default: False.
+        device, dtype: of the parameters and buffers.
+
+    Shape:
+        Input and output (N, C, H, W) or (C, H, W).
+
+    Ulyanov et al., Instance Normalization (2016).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> y = nn.InstanceNorm2d(3)(fastnn.randn(2, 3, 8, 8))
+        >>> bool(y.mean((2, 3)).abs().max() < 1e-5)
+        True
+    """
+
+    spatial = 2
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of an input of shape (N, C, D, H, W); arguments as `InstanceNorm2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.InstanceNorm3d(2)(fastnn.randn(2, 2, 3, 4, 5)).shape
+        torch.Size([2, 2, 3, 4, 5])
+    """
+
+    spatial = 3
