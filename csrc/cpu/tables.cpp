@@ -10,6 +10,8 @@ constinit const Kernels table = {
     .elementwise = &elementwise_kernels,
     .reduce = &reduce_kernels,
     .matmul = &matmul_kernels,
+    .conv = &conv_kernels,
+    .pool = &pool_kernels,
     .optim = &optim_kernels,
 };
 

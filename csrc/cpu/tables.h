@@ -9,6 +9,8 @@ FASTNN_CPU_BEGIN
 extern const ElementwiseKernels elementwise_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const MatmulKernels matmul_kernels;
+extern const ConvKernels conv_kernels;
+extern const PoolKernels pool_kernels;
 extern const OptimKernels optim_kernels;
 
 extern const Kernels table;

@@ -1,9 +1,11 @@
 // The device seam: every kernel that a device offers, as pointers to functions over `View`.
 #pragma once
 
+#include "kernels/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
+#include "kernels/pool.h"
 #include "kernels/optim.h"
 
 namespace fastnn {
@@ -14,6 +16,8 @@ struct Kernels {
   const ElementwiseKernels* elementwise;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
+  const ConvKernels* conv;
+  const PoolKernels* pool;
   const OptimKernels* optim;
 };
 

@@ -50,6 +50,9 @@ ConvGeometry geometry_of(const Walk& walk, const Sizes& sizes) {
   return g;
 }
 
+// Kernels take contiguous memory; the copy has no history.
+Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : contiguous(t.detached()); }
+
 void count_launch() {
   if (LaunchCount::counting) ++LaunchCount::value;
 }
@@ -70,9 +73,9 @@ Tensor bias_gradient(const Tensor& g) {
 Tensor apply(const Tensor& x, const Tensor& w, const Tensor& bias, const Walk& walk, const Sizes& sizes) {
   Tensor out = Tensor::empty(sizes.y, x.dtype());
   if (out.numel() > 0) {
-    const Tensor dense_x = contiguous(x.detached());
-    const Tensor dense_w = contiguous(w.detached());
-    const Tensor dense_b = bias.defined() ? contiguous(bias.detached()) : Tensor();
+    const Tensor dense_x = dense(x);
+    const Tensor dense_w = dense(w);
+    const Tensor dense_b = bias.defined() ? dense(bias) : Tensor();
     const View view = bias.defined() ? dense_b.view() : View{};
     count_launch();
     table().forward(out.view(), dense_x.view(), dense_w.view(), bias.defined() ? &view : nullptr,
@@ -92,9 +95,9 @@ Tensor apply(const Tensor& x, const Tensor& w, const Tensor& bias, const Walk& w
 Tensor spread(const Tensor& y, const Tensor& w, const Tensor& bias, const Walk& walk, const Sizes& sizes) {
   Tensor out = Tensor::empty(sizes.x, y.dtype());
   if (out.numel() > 0) {
-    const Tensor dense_y = contiguous(y.detached());
-    const Tensor dense_w = contiguous(w.detached());
-    const Tensor dense_b = bias.defined() ? contiguous(bias.detached()) : Tensor();
+    const Tensor dense_y = dense(y);
+    const Tensor dense_w = dense(w);
+    const Tensor dense_b = bias.defined() ? dense(bias) : Tensor();
     const View view = bias.defined() ? dense_b.view() : View{};
     count_launch();
     table().input_gradient(out.view(), dense_y.view(), dense_w.view(), bias.defined() ? &view : nullptr,
@@ -114,8 +117,8 @@ Tensor spread(const Tensor& y, const Tensor& w, const Tensor& bias, const Walk& 
 Tensor correlate(const Tensor& x, const Tensor& y, const Walk& walk, const Sizes& sizes) {
   Tensor out = Tensor::empty(sizes.w, x.dtype());
   if (out.numel() > 0) {
-    const Tensor dense_x = contiguous(x.detached());
-    const Tensor dense_y = contiguous(y.detached());
+    const Tensor dense_x = dense(x);
+    const Tensor dense_y = dense(y);
     count_launch();
     table().weight_gradient(out.view(), dense_x.view(), dense_y.view(), geometry_of(walk, sizes));
   }
@@ -176,8 +179,8 @@ void check_operands(const char* op, int spatial, const Tensor& input, const Tens
   FASTNN_CHECK(!bias.defined() || bias.dtype() == input.dtype(), ErrorKind::Runtime, op, ": Input type (",
                input.dtype(), ") and bias type (", bias.defined() ? bias.dtype() : input.dtype(), ") should be the same");
   if (!is_floating(input.dtype())) fail_not_implemented(op, input.dtype());
-  for (int d = 2; d < weight.ndim(); ++d) {
-    FASTNN_CHECK(weight.sizes()[d] > 0, ErrorKind::Runtime, op, ": kernel size should be greater than zero, but got weight of size ",
+  for (int d = 1; d < weight.ndim(); ++d) {
+    FASTNN_CHECK(weight.sizes()[d] > 0, ErrorKind::Runtime, op, ": channels and kernel size should be greater than zero, but got weight of size ",
                  weight.sizes());
   }
 }
