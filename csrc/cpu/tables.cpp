@@ -12,6 +12,8 @@ constinit const Kernels table = {
     .matmul = &matmul_kernels,
     .conv = &conv_kernels,
     .pool = &pool_kernels,
+    .embedding = &embedding_kernels,
+    .attention = &attention_kernels,
     .optim = &optim_kernels,
 };
 

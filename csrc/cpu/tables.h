@@ -11,6 +11,8 @@ extern const ReduceKernels reduce_kernels;
 extern const MatmulKernels matmul_kernels;
 extern const ConvKernels conv_kernels;
 extern const PoolKernels pool_kernels;
+extern const EmbeddingKernels embedding_kernels;
+extern const AttentionKernels attention_kernels;
 extern const OptimKernels optim_kernels;
 
 extern const Kernels table;

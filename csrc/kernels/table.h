@@ -1,8 +1,10 @@
 // The device seam: every kernel that a device offers, as pointers to functions over `View`.
 #pragma once
 
+#include "kernels/attention.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/embedding.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
 #include "kernels/pool.h"
@@ -18,6 +20,8 @@ struct Kernels {
   const MatmulKernels* matmul;
   const ConvKernels* conv;
   const PoolKernels* pool;
+  const EmbeddingKernels* embedding;
+  const AttentionKernels* attention;
   const OptimKernels* optim;
 };
 

@@ -6,7 +6,6 @@
 #include "autograd/record.h"
 #include "kernels/table.h"
 #include "ops/elementwise.h"
-#include "ops/factory.h"
 #include "ops/reduce.h"
 #include "ops/registry.h"
 #include "ops/shape.h"
