@@ -11,6 +11,10 @@ constinit const Kernels table = {
     .index = &index_kernels,
     .reduce = &reduce_kernels,
     .matmul = &matmul_kernels,
+    .conv = &conv_kernels,
+    .pool = &pool_kernels,
+    .embedding = &embedding_kernels,
+    .attention = &attention_kernels,
     .optim = &optim_kernels,
     .random = &random_kernels,
 };

@@ -10,6 +10,10 @@ extern const ElementwiseKernels elementwise_kernels;
 extern const IndexKernels index_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const MatmulKernels matmul_kernels;
+extern const ConvKernels conv_kernels;
+extern const PoolKernels pool_kernels;
+extern const EmbeddingKernels embedding_kernels;
+extern const AttentionKernels attention_kernels;
 extern const OptimKernels optim_kernels;
 extern const RandomKernels random_kernels;
 

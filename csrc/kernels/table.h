@@ -1,10 +1,14 @@
 // The device seam: every kernel that a device offers, as pointers to functions over `View`.
 #pragma once
 
+#include "kernels/attention.h"
+#include "kernels/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/index.h"
+#include "kernels/embedding.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
+#include "kernels/pool.h"
 #include "kernels/optim.h"
 #include "kernels/random.h"
 
@@ -17,6 +21,10 @@ struct Kernels {
   const IndexKernels* index;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
+  const ConvKernels* conv;
+  const PoolKernels* pool;
+  const EmbeddingKernels* embedding;
+  const AttentionKernels* attention;
   const OptimKernels* optim;
   const RandomKernels* random;
 };
