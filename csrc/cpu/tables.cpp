@@ -9,6 +9,11 @@ constinit const Kernels table = {
     .isa = FASTNN_STRING(FASTNN_ISA),
     .elementwise = &elementwise_kernels,
     .reduce = &reduce_kernels,
+    .scan = &scan_kernels,
+    .sort = &sort_kernels,
+    .softmax = &softmax_kernels,
+    .norm = &norm_kernels,
+    .loss = &loss_kernels,
     .matmul = &matmul_kernels,
 };
 

@@ -2,7 +2,12 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/loss.h"
+#include "kernels/norm.h"
 #include "kernels/reduce.h"
+#include "kernels/scan.h"
+#include "kernels/softmax.h"
+#include "kernels/sort.h"
 #include "kernels/matmul.h"
 
 namespace fastnn {
@@ -12,6 +17,11 @@ struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
   const ReduceKernels* reduce;
+  const ScanKernels* scan;
+  const SortKernels* sort;
+  const SoftmaxKernels* softmax;
+  const NormKernels* norm;
+  const LossKernels* loss;
   const MatmulKernels* matmul;
 };
 
