@@ -208,9 +208,8 @@ def passes(library, sampler, count=2):
 
 
 @pytest.mark.parametrize("count", SIZES)
-@pytest.mark.parametrize(
-    "options", [{}, {"num_samples": 40}, {"replacement": True}, {"replacement": True, "num_samples": 64}]
-)
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("num_samples", [None, 40, 64])
 def test_random_sampler_equals_pytorch(torch, count, num_samples, replacement):
     options = {"num_samples": num_samples, "replacement": replacement}
     own = passes(fastnn, RandomSampler(range(count), **options))
@@ -470,6 +469,15 @@ def test_fast_path_is_the_slow_path():
     assert trained.grad.tolist() == [[1, 1], [1, 1], [1, 1], [0, 0]]
 
 
+def test_fast_path_is_used(monkeypatch):
+    dataset = TensorDataset(*tensors(fastnn, 6))
+    monkeypatch.setattr(TensorDataset, "__getitem__", None)
+    assert len(list(DataLoader(dataset, batch_size=2))) == 3
+    assert len(list(DataLoader(Subset(Subset(dataset, [3, 2, 1]), [0, 1]), batch_size=2, shuffle=True))) == 1
+    with pytest.raises(TypeError):
+        list(DataLoader(dataset, batch_size=2, collate_fn=list))
+
+
 def test_fast_path_fails_like_the_slow_path():
     class Same(TensorDataset):
         pass
@@ -514,6 +522,30 @@ def test_loader_of_a_stream():
     assert [plain(batch) for batch in iterator] == [[0, 1], [2]]
     with pytest.raises(StopIteration):
         next(iterator)
+
+
+def test_a_stream_that_goes_on_after_its_end():
+    class Restarting:
+        count = 0
+
+        def __next__(self):
+            self.count += 1
+            if self.count % 4 == 0:
+                raise StopIteration
+            return self.count
+
+    class Endless(IterableDataset):
+        def __iter__(self):
+            return Restarting()
+
+    iterator = iter(DataLoader(Endless(), batch_size=2))
+    assert [plain(batch) for batch in iterator] == [[1, 2], [3]]
+    assert list(iterator) == []
+    loader = DataLoader(Stream(4, 2), batch_size=2)
+    assert len(loader) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(loader)) == 2  # two batches were promised, if batches are what the dataset counts
 
 
 def test_stream_draws_as_pytorch(torch):

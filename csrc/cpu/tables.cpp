@@ -8,6 +8,7 @@ FASTNN_CPU_BEGIN
 constinit const Kernels table = {
     .isa = FASTNN_STRING(FASTNN_ISA),
     .elementwise = &elementwise_kernels,
+    .index = &index_kernels,
     .reduce = &reduce_kernels,
     .scan = &scan_kernels,
     .sort = &sort_kernels,
@@ -15,6 +16,7 @@ constinit const Kernels table = {
     .norm = &norm_kernels,
     .loss = &loss_kernels,
     .matmul = &matmul_kernels,
+    .optim = &optim_kernels,
 };
 
 FASTNN_CPU_END

@@ -7,6 +7,7 @@
 FASTNN_CPU_BEGIN
 
 extern const ElementwiseKernels elementwise_kernels;
+extern const IndexKernels index_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const ScanKernels scan_kernels;
 extern const SortKernels sort_kernels;
@@ -14,6 +15,7 @@ extern const SoftmaxKernels softmax_kernels;
 extern const NormKernels norm_kernels;
 extern const LossKernels loss_kernels;
 extern const MatmulKernels matmul_kernels;
+extern const OptimKernels optim_kernels;
 
 extern const Kernels table;
 

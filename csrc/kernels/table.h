@@ -4,11 +4,13 @@
 #include "kernels/elementwise.h"
 #include "kernels/loss.h"
 #include "kernels/norm.h"
+#include "kernels/index.h"
 #include "kernels/reduce.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
 #include "kernels/sort.h"
 #include "kernels/matmul.h"
+#include "kernels/optim.h"
 
 namespace fastnn {
 
@@ -16,6 +18,7 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const IndexKernels* index;
   const ReduceKernels* reduce;
   const ScanKernels* scan;
   const SortKernels* sort;
@@ -23,6 +26,7 @@ struct Kernels {
   const NormKernels* norm;
   const LossKernels* loss;
   const MatmulKernels* matmul;
+  const OptimKernels* optim;
 };
 
 // The table in use.
