@@ -92,17 +92,6 @@ void scatter_words(char* dst, const void* src, std::int64_t stride, std::int64_t
   const auto* from = static_cast<const Word*>(src);
   for (std::int64_t i = 0; i < n; ++i) *reinterpret_cast<Word*>(dst + i * stride) = from[i];
 }
-void scatter(char* dst, const void* src, std::int64_t stride, std::int64_t n, std::int64_t size) {
-  switch (size) {
-    case 1: return scatter_words<std::uint8_t>(dst, src, stride, n);
-    case 2: return scatter_words<std::uint16_t>(dst, src, stride, n);
-    case 4: return scatter_words<std::uint32_t>(dst, src, stride, n);
-    default: return scatter_words<std::uint64_t>(dst, src, stride, n);
-  }
-}
-
-}  // namespace
-
 void gather(void* dst, const char* src, std::int64_t stride, std::int64_t n, std::int64_t size) {
   switch (size) {
     case 1: return gather_words<std::uint8_t>(dst, src, stride, n);
@@ -111,8 +100,14 @@ void gather(void* dst, const char* src, std::int64_t stride, std::int64_t n, std
     default: return gather_words<std::uint64_t>(dst, src, stride, n);
   }
 }
-
-namespace {
+void scatter(char* dst, const void* src, std::int64_t stride, std::int64_t n, std::int64_t size) {
+  switch (size) {
+    case 1: return scatter_words<std::uint8_t>(dst, src, stride, n);
+    case 2: return scatter_words<std::uint16_t>(dst, src, stride, n);
+    case 4: return scatter_words<std::uint32_t>(dst, src, stride, n);
+    default: return scatter_words<std::uint64_t>(dst, src, stride, n);
+  }
+}
 
 // Operand 0 is the output.
 struct Operand {

@@ -20,9 +20,6 @@ void run_pointwise(const View& out, const View* inputs, int arity, DType compute
 using ConvertFn = void (*)(void* dst, const void* src, std::int64_t n);
 ConvertFn converter(DType to, DType from);
 
-// dst[i] = *(src + i * stride): n words of `size` bytes, the stride in bytes, into contiguous memory.
-void gather(void* dst, const char* src, std::int64_t stride, std::int64_t n, std::int64_t size);
-
 // Loops of one operation, indexed by compute dtype; null where the operation is not defined.
 struct LoopTable {
   LoopFn of[kDTypeCount] = {};

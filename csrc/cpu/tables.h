@@ -9,6 +9,11 @@ FASTNN_CPU_BEGIN
 extern const ElementwiseKernels elementwise_kernels;
 extern const IndexKernels index_kernels;
 extern const ReduceKernels reduce_kernels;
+extern const ScanKernels scan_kernels;
+extern const SortKernels sort_kernels;
+extern const SoftmaxKernels softmax_kernels;
+extern const NormKernels norm_kernels;
+extern const LossKernels loss_kernels;
 extern const MatmulKernels matmul_kernels;
 extern const ConvKernels conv_kernels;
 extern const PoolKernels pool_kernels;

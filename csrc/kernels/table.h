@@ -4,9 +4,14 @@
 #include "kernels/attention.h"
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/loss.h"
+#include "kernels/norm.h"
 #include "kernels/index.h"
 #include "kernels/embedding.h"
 #include "kernels/reduce.h"
+#include "kernels/scan.h"
+#include "kernels/softmax.h"
+#include "kernels/sort.h"
 #include "kernels/matmul.h"
 #include "kernels/pool.h"
 #include "kernels/optim.h"
@@ -20,6 +25,11 @@ struct Kernels {
   const ElementwiseKernels* elementwise;
   const IndexKernels* index;
   const ReduceKernels* reduce;
+  const ScanKernels* scan;
+  const SortKernels* sort;
+  const SoftmaxKernels* softmax;
+  const NormKernels* norm;
+  const LossKernels* loss;
   const MatmulKernels* matmul;
   const ConvKernels* conv;
   const PoolKernels* pool;
