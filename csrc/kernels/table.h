@@ -12,6 +12,9 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const UnaryKernels* unary;
+  const CompareKernels* compare;
+  const ActivationKernels* activation;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
   const OptimKernels* optim;
