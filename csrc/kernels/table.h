@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/elementwise.h"
+#include "kernels/index.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
 #include "kernels/optim.h"
@@ -15,6 +16,7 @@ struct Kernels {
   const UnaryKernels* unary;
   const CompareKernels* compare;
   const ActivationKernels* activation;
+  const IndexKernels* index;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
   const OptimKernels* optim;

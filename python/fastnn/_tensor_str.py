@@ -8,6 +8,7 @@ dimension. Source: the documentation of ``torch.set_printoptions``.
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _C
@@ -234,10 +235,9 @@ def _repr_(self: Tensor) -> str:
         tensor([[ 1.0000,  2.5000],
                 [ 3.0000, -4.0000]])
     """
-    from fastnn.nn.parameter import Parameter
-
-    name = "tensor" if type(self) in (_C.Tensor, Parameter) else type(self).__name__
-    prefix = name + "("
+    parameters = sys.modules.get("fastnn.nn.parameter")  # without it there are no parameters
+    is_plain = type(self) is _C.Tensor or (parameters is not None and type(self) is parameters.Parameter)
+    prefix = "tensor(" if is_plain else f"{type(self).__name__}("
     suffixes = _suffixes(self)
     plain = self.detach()
     if plain.numel() == 0:

@@ -121,6 +121,10 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     return tensor.normal_(mean, std, generator=generator)
 
 
+# trunc_normal_ draws from the normal distribution if this share of it is inside the bounds.
+_ENOUGH_INSIDE = 0.3
+
+
 def _normal_cdf(x: float) -> float:
     return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
@@ -147,11 +151,34 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=3,
         )
-    # Inverse transform: uniform over the range that the distribution function takes on [a, b].
-    low, high = _normal_cdf((a - mean) / std), _normal_cdf((b - mean) / std)
-    tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-    tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean)
-    return tensor.clamp_(min=a, max=b)
+    inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
+    if inside > _ENOUGH_INSIDE:
+        # Bounds as the dtype has them, so that a value at a bound is inside.
+        low, high = (tensor.new_tensor(bound).item() for bound in (a, b))
+        return _reject(
+            tensor,
+            lambda values: values.normal_(mean, std, generator=generator),
+            lambda values: (values < low) | (values > high),
+        )
+    # Few normal draws would be inside: draw uniformly, and accept with the density over its maximum.
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+
+    def too_rare(values: Tensor) -> Tensor:
+        log_density = values.sub(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        return _C.empty_like(values).uniform_(generator=generator).log_() > log_density
+
+    return _reject(tensor, lambda values: values.uniform_(a, b, generator=generator), too_rare)
+
+
+def _reject(tensor: Tensor, draw: Callable[[Tensor], Tensor], rejected: Callable[[Tensor], Tensor]) -> Tensor:
+    """Fill `tensor` by `draw`, and draw again in the places that are rejected."""
+    result = draw(tensor)
+    pending = rejected(result)
+    while bool(pending.any()):
+        candidates = draw(_C.empty_like(tensor))
+        result = _C.where(pending, candidates, result)
+        pending = pending & rejected(candidates)
+    return tensor if result is tensor else tensor.copy_(result)
 
 
 @_without_grad

@@ -120,8 +120,12 @@ def rrelu(
     """
     if not training:
         return _nn.leaky_relu(input, (lower + upper) / 2, inplace)
-    slope = _C.empty_like(input).uniform_(lower, upper)
-    return maybe_inplace(lambda x: _C.where(x > 0, x, slope * x), input, inplace)
+    # One float64 draw for each element that needs one: the numbers that PyTorch draws.
+    below = input <= 0
+    drawn = _C.empty((int(below.sum()),), dtype=_C.float64).uniform_(lower, upper)
+    slope = _C.ones_like(input, requires_grad=False)
+    slope[below] = drawn.to(input.dtype)
+    return maybe_inplace(lambda x: x * slope, input, inplace)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:

@@ -145,8 +145,8 @@ def multi_head_attention_forward(
     batched = _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads)
     if is_causal and attn_mask is None:
         raise RuntimeError(
-            "Need attn_mask if specifying the is_causal hint. Use torch.nn.Transformer."
-            "generate_square_subsequent_mask to create one"
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+            "`generate_square_subsequent_mask` to create this mask."
         )
     if not batched:
         same = query is key, key is value
@@ -188,9 +188,7 @@ def multi_head_attention_forward(
     if mask is not None:
         expected = (target_len, source_len) if mask.dim() == 2 else (batch * num_heads, target_len, source_len)
         if tuple(mask.shape) != expected:
-            raise RuntimeError(
-                f"The shape of the {mask.dim()}D attn_mask is {tuple(mask.shape)}, but should be {expected}."
-            )
+            raise RuntimeError(f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {expected}.")
     if bias_k is not None and bias_v is not None:
         if static_k is not None or static_v is not None:
             raise AssertionError("bias cannot be added to static key or value.")

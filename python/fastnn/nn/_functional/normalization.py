@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from fastnn._C import Tensor
@@ -123,7 +124,7 @@ def instance_norm(
         return _nn.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     samples, channels = input.size(0), input.size(1)
     spatial = input.shape[2:]
-    if spatial.numel() == 1:
+    if math.prod(spatial) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.size()}")
     # One batch of one sample with N * C channels; running statistics are the mean over the samples.
     mean = None if running_mean is None else running_mean.repeat(samples)

@@ -179,9 +179,11 @@ def _get_gradient_tap() -> Any:
         class BackwardHookFunction(Function):
             @staticmethod
             def forward(ctx: Any, on_backward: Hook, *tensors: Tensor) -> tuple[Tensor, ...]:
-                ctx.set_materialize_grads(False)
                 ctx.on_backward = on_backward
-                return tuple(tensor.detach() for tensor in tensors)
+                tapped = tuple(tensor.detach() for tensor in tensors)
+                pairs = zip(tapped, tensors, strict=True)
+                ctx.mark_non_differentiable(*(tap for tap, tensor in pairs if not tensor.requires_grad))
+                return tapped
 
             @staticmethod
             def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
@@ -255,6 +257,11 @@ class _BackwardHooks:
             grad_output = _replaced(hook(self.module, grad_output), grad_output, "Backward pre hook", "grad_output")
         self.grad_output = grad_output
         if self.input_where is None:
+            warnings.warn(
+                "Full backward hook is firing when gradients are computed with respect to module outputs "
+                "since no inputs require gradients.",
+                stacklevel=5,
+            )
             grad_input = (None,) * self.input_count
             for hook in self.hooks:
                 result = hook(self.module, grad_input, grad_output)

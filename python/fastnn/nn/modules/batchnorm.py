@@ -58,6 +58,7 @@ class _NormBase(Module):
         track_running_stats: bool = True,
         device: Device | str | None = None,
         dtype: DType | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -67,9 +68,11 @@ class _NormBase(Module):
         self.track_running_stats = track_running_stats
         if affine:
             self.weight = Parameter(_C.empty((num_features,), device=device, dtype=dtype))
-            self.bias = Parameter(_C.empty((num_features,), device=device, dtype=dtype))
         else:
             self.register_parameter("weight", None)
+        if affine and bias:
+            self.bias = Parameter(_C.empty((num_features,), device=device, dtype=dtype))
+        else:
             self.register_parameter("bias", None)
         tracked = track_running_stats
         zeros = _C.zeros((num_features,), device=device, dtype=dtype) if tracked else None
@@ -90,9 +93,9 @@ class _NormBase(Module):
     def reset_parameters(self) -> None:
         """Reset the running statistics, and set the weight to 1, the bias to 0."""
         self.reset_running_stats()
-        if self.affine:
-            assert self.weight is not None and self.bias is not None
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -101,7 +104,7 @@ class _NormBase(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
     def _load_from_state_dict(
@@ -167,6 +170,7 @@ class BatchNorm2d(_BatchNorm):
         affine: whether there are `weight` and `bias`. Default: True.
         track_running_stats: whether there are running statistics. Default: True.
         device, dtype: of the parameters and buffers.
+        bias: whether there is a bias beside `weight`. Default: True.
 
     Shape:
         Input and output (N, C, H, W).
@@ -209,6 +213,7 @@ class SyncBatchNorm(_BatchNorm):
         num_features, eps, momentum, affine, track_running_stats: as for `BatchNorm2d`.
         process_group: must be None.
         device, dtype: of the parameters and buffers.
+        bias: whether there is a bias beside `weight`. Default: True.
     """
 
     def __init__(
@@ -221,8 +226,9 @@ class SyncBatchNorm(_BatchNorm):
         process_group: Any = None,
         device: Device | str | None = None,
         dtype: DType | None = None,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
         if process_group is not None:
             raise NotImplementedError("SyncBatchNorm: process groups are not supported")
         self.process_group = process_group
@@ -246,8 +252,9 @@ class _InstanceNorm(_NormBase):
         track_running_stats: bool = False,
         device: Device | str | None = None,
         dtype: DType | None = None,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def _check_input_dim(self, input: Tensor) -> None:
         low, high = self.spatial + 1, self.spatial + 2
@@ -307,6 +314,7 @@ class InstanceNorm2d(_InstanceNorm):
         affine: whether there are `weight` and `bias`. Default: False.
         track_running_stats: whether there are running statistics, used in evaluation. Default: False.
         device, dtype: of the parameters and buffers.
+        bias: whether there is a bias beside `weight`. Default: True.
 
     Shape:
         Input and output (N, C, H, W) or (C, H, W).

@@ -86,20 +86,15 @@ class Sequential(_IndexedModules):
         )
     """
 
-    @overload
-    def __init__(self, *args: Module) -> None: ...
-
-    @overload
-    def __init__(self, arg: OrderedDict[str, Module]) -> None: ...
-
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Module | OrderedDict[str, Module]) -> None:
         super().__init__()
-        if len(args) == 1 and isinstance(args[0], OrderedDict):
-            for name, module in args[0].items():
+        first = args[0] if len(args) == 1 else None
+        if isinstance(first, OrderedDict):
+            for name, module in first.items():
                 self.add_module(name, module)
         else:
-            for i, module in enumerate(args):
-                self.add_module(str(i), module)
+            for i, argument in enumerate(args):
+                self.add_module(str(i), argument)  # type: ignore[arg-type]  # which says what is wrong with it
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
@@ -352,7 +347,7 @@ def _describe(value: Any, by_type: bool) -> str:
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    size = "x".join(str(n) for n in value.size())
+    size = "x".join(str(n) for n in value.shape)
     return f"{kind} containing: [{value.type() if by_type else value.dtype} of size {size}]"
 
 

@@ -309,8 +309,8 @@ class _ConvTransposeNd(_ConvNd):
         largest = [low + step - 1 for low, step in zip(smallest, self.stride, strict=True)]
         if any(not low <= n <= high for low, n, high in zip(smallest, wanted, largest, strict=True)):
             raise ValueError(
-                f"requested an output size of {wanted}, but valid sizes range from {smallest} to {largest} "
-                f"(for an input of {input.size()[2:]})"
+                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} "
+                f"(for an input of {input.shape[2:]})"
             )
         return tuple(n - low for n, low in zip(wanted, smallest, strict=True))
 

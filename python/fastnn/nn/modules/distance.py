@@ -18,8 +18,8 @@ class CosineSimilarity(Module):
 
     Example:
         >>> import fastnn; from fastnn import nn
-        >>> nn.CosineSimilarity()(fastnn.ones(1, 2), fastnn.tensor([[3.0, 3.0]]))
-        tensor([1.0000])
+        >>> nn.CosineSimilarity()(fastnn.ones(1, 2), fastnn.tensor([[3.0, -3.0]]))
+        tensor([0.])
     """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:

@@ -8,6 +8,7 @@ from fastnn._C import Tensor
 
 from .. import functional as F
 from .._functional._common import reduction_name
+from .distance import PairwiseDistance
 from .module import Module
 
 if TYPE_CHECKING:
@@ -474,7 +475,7 @@ class TripletMarginWithDistanceLoss(_Loss):
             raise ValueError(
                 f"TripletMarginWithDistanceLoss: expected margin to be greater than 0, got {margin} instead"
             )
-        self.distance_function = F.pairwise_distance if distance_function is None else distance_function
+        self.distance_function = PairwiseDistance() if distance_function is None else distance_function
         self.margin = margin
         self.swap = swap
 

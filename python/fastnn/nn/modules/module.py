@@ -599,13 +599,14 @@ class Module(HookMixin, StateDictMixin):
         for param in self._parameters.values():
             if param is None:
                 continue
+            grad = param.grad
             with no_grad():
                 values = fn(param)
-                grad = None if param.grad is None else fn(param.grad)
+                grad_values = None if grad is None else fn(grad)
             if values is not param:
                 param.data = values
-            if grad is not None and grad is not param.grad:
-                param.grad.data = grad
+            if grad is not None and grad_values is not None and grad_values is not grad:
+                grad.data = grad_values
         for name, buffer in self._buffers.items():
             if buffer is not None:
                 self._buffers[name] = fn(buffer)

@@ -100,6 +100,7 @@ class GroupNorm(Module):
         eps: added to the (biased) variance. Default: 1e-5.
         affine: whether there are `weight` (ones) and `bias` (zeros), one per channel. Default: True.
         device, dtype: of the parameters.
+        bias: whether there is a bias beside `weight`. Default: True.
 
     Shape:
         Input and output (N, C, *).
@@ -126,6 +127,7 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Device | str | None = None,
         dtype: DType | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_channels % num_groups != 0:
@@ -136,23 +138,27 @@ class GroupNorm(Module):
         self.affine = affine
         if affine:
             self.weight = Parameter(_C.empty((num_channels,), device=device, dtype=dtype))
-            self.bias = Parameter(_C.empty((num_channels,), device=device, dtype=dtype))
         else:
             self.register_parameter("weight", None)
+        if affine and bias:
+            self.bias = Parameter(_C.empty((num_channels,), device=device, dtype=dtype))
+        else:
             self.register_parameter("bias", None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Set the weight to 1, the bias to 0."""
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        sizes = f"{self.num_groups}, {self.num_channels}"
+        return f"{sizes}, eps={self.eps}, affine={self.affine}, bias={self.bias is not None}"
 
 
 class RMSNorm(Module):

@@ -1,0 +1,10 @@
+"""``python -m fastnn`` is the ``fastnn`` command."""
+
+from __future__ import annotations
+
+import sys
+
+from fastnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
