@@ -8,6 +8,9 @@ FASTNN_CPU_BEGIN
 constinit const Kernels table = {
     .isa = FASTNN_STRING(FASTNN_ISA),
     .elementwise = &elementwise_kernels,
+    .unary = &unary_kernels,
+    .compare = &compare_kernels,
+    .activation = &activation_kernels,
     .index = &index_kernels,
     .reduce = &reduce_kernels,
     .scan = &scan_kernels,

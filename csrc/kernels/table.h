@@ -23,6 +23,9 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const UnaryKernels* unary;
+  const CompareKernels* compare;
+  const ActivationKernels* activation;
   const IndexKernels* index;
   const ReduceKernels* reduce;
   const ScanKernels* scan;
