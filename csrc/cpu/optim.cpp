@@ -10,7 +10,7 @@ FASTNN_CPU_BEGIN
 namespace {
 
 constexpr std::int64_t kBlock = 1024;           // elements computed at a time: staged operands stay in L1
-constexpr std::int64_t kTaskBytes = 128 << 10;  // memory below which a second thread does not pay
+constexpr std::int64_t kTaskBytes = 512 << 10;  // memory below which a second thread does not pay
 constexpr int kMaxOperands = 5;
 
 // --- blocks of all tensors, shared out among the threads ----------------------------------------------------------

@@ -8,6 +8,7 @@ FASTNN_CPU_BEGIN
 constinit const Kernels table = {
     .isa = FASTNN_STRING(FASTNN_ISA),
     .elementwise = &elementwise_kernels,
+    .index = &index_kernels,
     .reduce = &reduce_kernels,
     .matmul = &matmul_kernels,
     .conv = &conv_kernels,

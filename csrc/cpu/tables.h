@@ -7,6 +7,7 @@
 FASTNN_CPU_BEGIN
 
 extern const ElementwiseKernels elementwise_kernels;
+extern const IndexKernels index_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const MatmulKernels matmul_kernels;
 extern const ConvKernels conv_kernels;

@@ -5,6 +5,7 @@
 #include "kernels/conv.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
+#include "kernels/index.h"
 #include "kernels/reduce.h"
 #include "kernels/matmul.h"
 #include "kernels/pool.h"
@@ -16,6 +17,7 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const IndexKernels* index;
   const ReduceKernels* reduce;
   const MatmulKernels* matmul;
   const ConvKernels* conv;

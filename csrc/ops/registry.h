@@ -36,7 +36,7 @@ namespace fastnn {
 
 // An argument on its way from the parser to the function. Lists and strings are borrowed from the parser.
 struct Argument {
-  enum class Kind : std::uint8_t { None, Tensor, TensorList, Int, Float, Bool, Scalar, IntList, String, DType, Generator };
+  enum class Kind : std::uint8_t { None, One, List, Int, Float, Bool, Scalar, IntList, String, DType, Generator };
   Kind kind = Kind::None;
   union {
     const Tensor* tensor;

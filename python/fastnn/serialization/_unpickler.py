@@ -165,6 +165,10 @@ class Unpickler:
     def _pop(self) -> Any:
         return self._stack.pop()
 
+    def _mark(self) -> None:
+        self._marks.append(self._stack)
+        self._stack = []
+
     def _to_mark(self) -> list[Any]:
         items = self._stack
         self._stack = self._marks.pop()
@@ -387,7 +391,8 @@ class Unpickler:
             raise self._error("a tensor has flags that fastnn does not know (a conjugate or negative view)")
         if type(arguments[6]) is not _C.dtype:
             raise self._error("a tensor has no dtype")
-        return self._tensor(*arguments[:5], name_of(arguments[6]))
+        storage, offset, size, stride, requires_grad = arguments[:5]
+        return self._tensor(storage, offset, size, stride, requires_grad, name_of(arguments[6]))
 
     def _build_parameter(self, arguments: tuple[Any, ...]) -> Tensor:
         """_rebuild_parameter(data, requires_grad, hooks)"""
@@ -418,7 +423,7 @@ class Unpickler:
         return self._set_state(tensor, state)
 
     def _build_size(self, arguments: tuple[Any, ...]) -> Any:
-        sizes = arguments[0] if len(arguments) == 1 else None
+        sizes: Any = arguments[0] if len(arguments) == 1 else None
         if type(sizes) not in (tuple, list) or any(type(n) is not int or abs(n) > _memory.INT64_MAX for n in sizes):
             raise self._error("a Size is no tuple of 64-bit integers")
         return _C.Size(sizes)
@@ -526,12 +531,12 @@ def _table() -> dict[tuple[str, str], _Marker]:
 
 _GLOBALS = _table()
 
-_OPCODES: dict[bytes, Callable[[Unpickler], None]] = {
+_OPCODES: dict[bytes, Callable[[Unpickler], object]] = {
     b"\x80": Unpickler._protocol,
-    b"\x95": lambda self: self._number(_U64) and None,  # FRAME: a hint for readers of streams
-    b"(": lambda self: (self._marks.append(self._stack), setattr(self, "_stack", []))[1],
-    b"0": lambda self: self._pop() and None,
-    b"1": lambda self: self._to_mark() and None,
+    b"\x95": lambda self: self._number(_U64),  # FRAME: a hint for readers of streams
+    b"(": Unpickler._mark,
+    b"0": lambda self: self._pop(),
+    b"1": lambda self: self._to_mark(),
     b"2": lambda self: self._push(self._stack[-1]),
     b"N": lambda self: self._push(None),
     b"\x88": lambda self: self._push(True),

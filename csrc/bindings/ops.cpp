@@ -1,0 +1,352 @@
+// Operations of the registry as Python callables.
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "autograd/record.h"
+#include "bindings/signature.h"
+// After Python.h.
+#include <structmember.h>
+#include "ops/elementwise.h"
+#include "ops/pointwise.h"
+#include "ops/shape.h"
+
+namespace fastnn::python {
+
+namespace {
+
+// All overloads of one Python name.
+struct OpGroup {
+  std::string name;       // as called: "add_"
+  std::string qualified;  // "fastnn.add", "Tensor.add_"
+  CallMode mode = CallMode::Function;
+  std::vector<const Signature*> overloads;
+  std::map<const Signature*, PyTypeObject*> named_tuples;
+};
+
+struct OpObject {
+  PyObject ob_base;
+  vectorcallfunc vectorcall;
+  OpGroup* group;
+};
+
+PyTypeObject* g_op_type = nullptr;
+std::vector<std::unique_ptr<Signature>>& signatures() {
+  static std::vector<std::unique_ptr<Signature>> list;
+  return list;
+}
+std::map<std::string, PyObject*>& groups() {  // by qualified name
+  static std::map<std::string, PyObject*> all;
+  return all;
+}
+
+PyTypeObject* make_named_tuple(const OpGroup& group, const Signature& signature) {
+  static std::map<std::string, PyTypeObject*> types;
+  PyTypeObject*& type = types[signature.name];
+  if (type == nullptr) {
+    auto* fields = new std::vector<PyStructSequence_Field>;  // the type keeps pointers into it
+    for (const std::string& field : signature.fields) fields->push_back({field.c_str(), nullptr});
+    fields->push_back({nullptr, nullptr});
+    auto* name = new std::string("torch.return_types." + signature.name);
+    PyStructSequence_Desc description = {name->c_str(), nullptr, fields->data(),
+                                         static_cast<int>(signature.fields.size())};
+    type = PyStructSequence_NewType(&description);
+    if (type == nullptr) throw_python();
+  }
+  (void)group;
+  return type;
+}
+
+PyObject* wrap_list(const OpGroup& group, const Signature& signature, const std::vector<Tensor>& list) {
+  const auto size = static_cast<Py_ssize_t>(list.size());
+  if (!signature.fields.empty()) {
+    PyObject* result = PyStructSequence_New(group.named_tuples.at(&signature));
+    if (result == nullptr) throw_python();
+    for (Py_ssize_t i = 0; i < size; ++i) PyStructSequence_SET_ITEM(result, i, wrap(list[static_cast<std::size_t>(i)]));
+    return result;
+  }
+  PyObject* result = PyTuple_New(size);
+  if (result == nullptr) throw_python();
+  for (Py_ssize_t i = 0; i < size; ++i) PyTuple_SET_ITEM(result, i, wrap(list[static_cast<std::size_t>(i)]));
+  return result;
+}
+
+struct Wrapper {
+  const OpGroup& group;
+  const Signature& signature;
+
+  PyObject* operator()(std::monostate) const { return Py_NewRef(Py_None); }
+  PyObject* operator()(const Tensor& tensor) const { return wrap(tensor); }
+  PyObject* operator()(const std::vector<Tensor>& list) const { return wrap_list(group, signature, list); }
+  PyObject* operator()(bool value) const { return PyBool_FromLong(value); }
+  PyObject* operator()(std::int64_t value) const { return PyLong_FromLongLong(value); }
+  PyObject* operator()(double value) const { return PyFloat_FromDouble(value); }
+  PyObject* operator()(const Scalar& value) const {
+    if (value.kind == Scalar::Kind::Bool) return PyBool_FromLong(value.i != 0);
+    return value.is_float() ? PyFloat_FromDouble(value.d) : PyLong_FromLongLong(value.i);
+  }
+};
+
+// Writes a result into a tensor given as `out=`, which takes its shape.
+void write_out(const char* op, const Tensor& target, const Tensor& result) {
+  FASTNN_CHECK(!(grad_mode().enabled && (target.requires_grad() || result.requires_grad())), ErrorKind::Runtime, op,
+               "(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+               "requires grad.");
+  FASTNN_CHECK(can_cast(result.dtype(), target.dtype()), ErrorKind::Runtime, op, ": result type ", result.dtype(),
+               " can't be cast to the desired output type ", target.dtype());
+  if (target.sizes() != result.sizes()) {
+    TensorImpl& impl = *target.impl();
+    const std::int64_t bytes = (impl.offset + result.numel()) * itemsize(impl.dtype);
+    if (static_cast<std::int64_t>(impl.storage->nbytes()) < bytes) impl.storage->resize(static_cast<std::size_t>(bytes));
+    impl.set_geometry(result.sizes(), contiguous_strides(result.sizes()));
+  }
+  copy_raw(target, result);
+  bump_version(target);
+}
+
+PyObject* finish_out(const OpGroup& group, const Signature& signature, PyObject* out, const OpResult& result) {
+  const char* op = group.name.c_str();
+  if (const auto* tensor = std::get_if<Tensor>(&result)) {
+    FASTNN_CHECK(is_tensor(out), ErrorKind::Type, op, "(): argument 'out' must be Tensor, not ", Py_TYPE(out)->tp_name);
+    write_out(op, tensor_of(out), *tensor);
+    return Py_NewRef(out);
+  }
+  const auto* list = std::get_if<std::vector<Tensor>>(&result);
+  const bool sequence = PyTuple_Check(out) || PyList_Check(out);
+  FASTNN_CHECK(list != nullptr && sequence && PySequence_Fast_GET_SIZE(out) == static_cast<Py_ssize_t>(list->size()),
+               ErrorKind::Type, op, "(): argument 'out' must be a tuple with one Tensor per result");
+  std::vector<Tensor> targets;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    PyObject* item = PySequence_Fast_ITEMS(out)[i];
+    FASTNN_CHECK(is_tensor(item), ErrorKind::Type, op, "(): argument 'out' must be a tuple of Tensors");
+    targets.push_back(tensor_of(item));
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) write_out(op, targets[i], (*list)[i]);
+  return wrap_list(group, signature, targets);
+}
+
+PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& frame, PyObject* self) {
+  const OpDef& op = *signature.op;
+  if (group.mode == CallMode::InPlace) {
+    const Tensor target = *frame.arguments[0].tensor;
+    in_place(target, group.name.c_str(), (op.flags & op_inplace_direct) != 0, [&](const Tensor& old) {
+      frame.arguments[0].tensor = &old;
+      return std::get<Tensor>(op.call(op.function, frame.arguments.data()));
+    });
+    return Py_NewRef(self);
+  }
+  if (op.flags & op_factory) check_device(frame.device ? frame.device : Py_None, group.name.c_str());
+  OpResult result = op.call(op.function, frame.arguments.data());
+  if (frame.out != nullptr) return finish_out(group, signature, frame.out, result);
+  if (frame.requires_grad) {
+    const auto& tensor = std::get<Tensor>(result);
+    FASTNN_CHECK(tensor.is_floating(), ErrorKind::Runtime,
+                 "Only Tensors of floating point and complex dtype can require gradients");
+    tensor.impl()->requires_grad = true;
+  }
+  return std::visit(Wrapper{group, signature}, result);
+}
+
+[[noreturn]] void fail_no_overload(const OpGroup& group, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  const bool single = group.overloads.size() == 1;
+  std::ostringstream text;
+  text << group.name << "()";
+  if (single) {
+    CallFrame frame;
+    std::string reason;
+    parse_arguments(*group.overloads[0], group.mode, args, count, names, frame, &reason);
+    text << ": " << reason << "\n  signature: " << group.overloads[0]->text();
+  } else {
+    text << " received an invalid combination of arguments - got (";
+    const Py_ssize_t keywords = names ? PyTuple_GET_SIZE(names) : 0;
+    const Py_ssize_t skip = group.mode == CallMode::Function ? 0 : 1;
+    for (Py_ssize_t i = skip; i < count + keywords; ++i) {
+      text << (i > skip ? ", " : "");
+      if (i >= count) text << PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i - count)) << "=";
+      text << (is_tensor(args[i]) ? "Tensor" : Py_TYPE(args[i])->tp_name);
+    }
+    text << "), but expected one of:";
+    for (const Signature* signature : group.overloads) text << "\n * " << signature->text();
+  }
+  fail(ErrorKind::Type, text.str());
+}
+
+PyObject* call_group(const OpGroup& group, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  for (const Signature* signature : group.overloads) {
+    CallFrame frame;
+    if (!parse_arguments(*signature, group.mode, args, count, names, frame, nullptr)) continue;
+    return invoke(group, *signature, frame, count > 0 ? args[0] : nullptr);
+  }
+  fail_no_overload(group, args, count, names);
+}
+
+PyObject* op_vectorcall(PyObject* self, PyObject* const* args, std::size_t flagged, PyObject* names) {
+  return guarded<PyObject*>(nullptr, [&] {
+    const OpGroup& group = *reinterpret_cast<OpObject*>(self)->group;
+    return call_group(group, args, PyVectorcall_NARGS(flagged), names);
+  });
+}
+
+PyObject* op_descr_get(PyObject* self, PyObject* object, PyObject*) {
+  if (object == nullptr || object == Py_None) return Py_NewRef(self);
+  return PyMethod_New(self, object);
+}
+
+// Functions are looked up in modules and classes (nn.functional holds them as static): no binding.
+PyObject* op_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<built-in operation %s>", reinterpret_cast<OpObject*>(self)->group->qualified.c_str());
+}
+PyObject* op_name(PyObject* self, void*) {
+  return PyUnicode_FromString(reinterpret_cast<OpObject*>(self)->group->name.c_str());
+}
+PyObject* op_module(PyObject*, void*) { return PyUnicode_FromString("fastnn"); }
+PyObject* op_qualname(PyObject* self, void*) {
+  return PyUnicode_FromString(reinterpret_cast<OpObject*>(self)->group->qualified.c_str());
+}
+PyObject* op_doc(PyObject* self, void*) {
+  const OpGroup& group = *reinterpret_cast<OpObject*>(self)->group;
+  std::string text;
+  for (const Signature* signature : group.overloads) {
+    text += group.name + signature->text() + " -> " + signature->result_text + "\n";
+  }
+  return PyUnicode_FromString(text.c_str());
+}
+PyObject* op_schemas(PyObject* self, void*) {
+  return guarded<PyObject*>(nullptr, [&] {
+    py::list list;
+    for (const Signature* signature : reinterpret_cast<OpObject*>(self)->group->overloads) {
+      list.append(signature->op->schema);
+    }
+    return list.release().ptr();
+  });
+}
+PyObject* op_reduce(PyObject* self, PyObject*) {
+  return guarded<PyObject*>(nullptr, [&] {
+    const py::object find = py::module_::import("fastnn._C").attr("_find_operation");
+    return py::make_tuple(find, py::make_tuple(reinterpret_cast<OpObject*>(self)->group->qualified)).release().ptr();
+  });
+}
+
+// A plain function does not bind as a method when a class holds it: a second type without tp_descr_get.
+PyTypeObject* g_function_type = nullptr;
+
+PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {nullptr, nullptr, 0, nullptr}};
+PyGetSetDef op_getset[] = {
+    {"__name__", op_name, nullptr, nullptr, nullptr},     {"__qualname__", op_qualname, nullptr, nullptr, nullptr},
+    {"__module__", op_module, nullptr, nullptr, nullptr}, {"__doc__", op_doc, nullptr, nullptr, nullptr},
+    {"_schemas", op_schemas, nullptr, nullptr, nullptr},  {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+PyMemberDef op_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpObject, vectorcall), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+PyTypeObject* make_op_type(const char* name, bool binds) {
+  std::vector<PyType_Slot> slots = {
+      {Py_tp_call, reinterpret_cast<void*>(&PyVectorcall_Call)},
+      {Py_tp_repr, reinterpret_cast<void*>(&op_repr)},
+      {Py_tp_getset, op_getset},
+      {Py_tp_members, op_members},
+      {Py_tp_methods, op_methods},
+  };
+  if (binds) slots.push_back({Py_tp_descr_get, reinterpret_cast<void*>(&op_descr_get)});
+  slots.push_back({0, nullptr});
+  unsigned long flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL;
+  if (binds) flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
+  PyType_Spec spec = {name, sizeof(OpObject), 0, static_cast<unsigned>(flags), slots.data()};
+  PyObject* type = PyType_FromSpec(&spec);
+  if (type == nullptr) throw_python();
+  return reinterpret_cast<PyTypeObject*>(type);
+}
+
+void add_overload(const std::string& space, const std::string& name, CallMode mode, const Signature* signature) {
+  const std::string qualified = (mode == CallMode::Function ? "fastnn." : "Tensor.") + space + name;
+  PyObject*& object = groups()[qualified];
+  if (object == nullptr) {
+    PyTypeObject* type = mode == CallMode::Function ? g_function_type : g_op_type;
+    object = type->tp_alloc(type, 0);
+    if (object == nullptr) throw_python();
+    auto* op = reinterpret_cast<OpObject*>(object);
+    op->vectorcall = &op_vectorcall;
+    op->group = new OpGroup;
+    op->group->name = name;
+    op->group->qualified = qualified;
+    op->group->mode = mode;
+  }
+  OpGroup& group = *reinterpret_cast<OpObject*>(object)->group;
+  group.overloads.push_back(signature);
+  if (!signature->fields.empty()) group.named_tuples[signature] = make_named_tuple(group, *signature);
+}
+
+// torch.nn.functional's name -> submodule object, made on first use.
+py::module_ submodule(py::module_& module, const std::string& space) {
+  if (space.empty()) return module;
+  if (!py::hasattr(module, space.c_str())) return module.def_submodule(space.c_str());
+  return module.attr(space.c_str()).cast<py::module_>();
+}
+
+}  // namespace
+
+PyObject* find_operation(const char* name) {
+  const auto found = groups().find(std::string("Tensor.") + name);
+  return found == groups().end() ? nullptr : found->second;
+}
+
+PyObject* call_operation(PyObject* callable, PyObject* a, PyObject* b) {
+  PyObject* args[] = {a, b};
+  return op_vectorcall(callable, args, b == nullptr ? 1 : 2, nullptr);
+}
+
+void init_ops(py::module_& module) {
+  g_op_type = make_op_type("fastnn._C.OperationMethod", true);
+  g_function_type = make_op_type("fastnn._C.Operation", false);
+  for (const OpDef& op : op_registry()) {
+    signatures().push_back(std::make_unique<Signature>(parse_schema(op)));
+    Signature& signature = *signatures().back();
+    const std::string space = signature.name_space.empty() ? "" : signature.name_space + ".";
+    if (op.flags & op_fn) add_overload(space, signature.name, CallMode::Function, &signature);
+    if (op.flags & op_method) add_overload("", signature.name, CallMode::Method, &signature);
+    if (op.flags & (op_inplace | op_inplace_direct)) {
+      // Functions exist too: torch.relu_(x).
+      add_overload("", signature.name + "_", CallMode::InPlace, &signature);
+    }
+  }
+  for (const auto& [qualified, object] : groups()) {
+    const OpGroup& group = *reinterpret_cast<OpObject*>(object)->group;
+    if (group.mode == CallMode::Function) {
+      const std::string& space = group.overloads[0]->name_space;
+      submodule(module, space).attr(group.name.c_str()) = py::reinterpret_borrow<py::object>(object);
+      continue;
+    }
+    // Names that the type defines itself (item, __eq__ ...) win.
+    const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
+    if (group.overloads[0]->op->flags & op_property) {
+      const py::object property = py::module_::import("builtins").attr("property");
+      type.attr(group.name.c_str()) = property(py::reinterpret_borrow<py::object>(object));
+    } else {
+      type.attr(group.name.c_str()) = py::reinterpret_borrow<py::object>(object);
+    }
+    if (group.mode == CallMode::InPlace && !py::hasattr(module, group.name.c_str())) {
+      module.attr(group.name.c_str()) = py::reinterpret_borrow<py::object>(object);
+    }
+  }
+  module.def(
+      "_find_operation",
+      [](const std::string& qualified) {
+        const auto found = groups().find(qualified);
+        FASTNN_CHECK(found != groups().end(), ErrorKind::Value, "no operation named ", qualified);
+        return py::reinterpret_borrow<py::object>(found->second);
+      },
+      "The callable of a qualified name, for unpickling.");
+  module.def(
+      "_operations",
+      [] {
+        py::dict all;
+        for (const auto& [qualified, object] : groups()) all[qualified.c_str()] = py::reinterpret_borrow<py::object>(object);
+        return all;
+      },
+      "Every operation by its qualified name.");
+}
+
+}  // namespace fastnn::python

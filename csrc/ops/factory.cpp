@@ -1,0 +1,238 @@
+#include "ops/factory.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "ops/elementwise.h"
+#include "ops/pointwise.h"
+#include "ops/registry.h"
+
+namespace fastnn {
+
+namespace {
+
+Tensor marked(Tensor tensor) {
+  tensor.impl()->inference = grad_mode().inference;
+  return tensor;
+}
+
+template <class T, class V>
+T typed(V value) {
+  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
+    return T(static_cast<float>(value));
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return value != V(0);
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+void fill(const Tensor& tensor, const Scalar& value) {
+  if (tensor.numel() == 0) return;
+  visit_dtype(tensor.dtype(), [&]<class T>() {
+    const T item = value.is_float() ? typed<T>(value.d) : typed<T>(value.i);
+    std::fill_n(tensor.as<T>(), tensor.numel(), item);
+  });
+}
+
+Tensor empty_op(IntSpan size, std::optional<DType> dtype) {
+  return marked(Tensor::empty(size, dtype.value_or(default_dtype())));
+}
+Tensor zeros_op(IntSpan size, std::optional<DType> dtype) { return zeros(size, dtype.value_or(default_dtype())); }
+Tensor ones_op(IntSpan size, std::optional<DType> dtype) { return ones(size, dtype.value_or(default_dtype())); }
+Tensor full_op(IntSpan size, const Scalar& value, std::optional<DType> dtype) {
+  return full(size, value, dtype.value_or(value.dtype()));
+}
+Tensor empty_like_op(const Tensor& input, std::optional<DType> dtype) {
+  return marked(Tensor::empty_like(input, dtype.value_or(input.dtype())));
+}
+Tensor full_like_op(const Tensor& input, const Scalar& value, std::optional<DType> dtype) {
+  Tensor result = empty_like_op(input, dtype);
+  fill(result, value);
+  return result;
+}
+Tensor zeros_like_op(const Tensor& input, std::optional<DType> dtype) { return full_like_op(input, Scalar(0), dtype); }
+Tensor ones_like_op(const Tensor& input, std::optional<DType> dtype) { return full_like_op(input, Scalar(1), dtype); }
+Tensor new_empty(const Tensor& self, IntSpan size, std::optional<DType> dtype) {
+  return marked(Tensor::empty(size, dtype.value_or(self.dtype())));
+}
+Tensor new_zeros(const Tensor& self, IntSpan size, std::optional<DType> dtype) {
+  return zeros(size, dtype.value_or(self.dtype()));
+}
+Tensor new_ones(const Tensor& self, IntSpan size, std::optional<DType> dtype) {
+  return ones(size, dtype.value_or(self.dtype()));
+}
+Tensor new_full(const Tensor& self, IntSpan size, const Scalar& value, std::optional<DType> dtype) {
+  return full(size, value, dtype.value_or(self.dtype()));
+}
+Tensor empty_strided_op(IntSpan size, IntSpan stride, std::optional<DType> dtype) {
+  return marked(Tensor::empty_strided(size, stride, dtype.value_or(default_dtype())));
+}
+
+Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::optional<DType> dtype) {
+  const bool floating = start.is_float() || end.is_float() || step.is_float();
+  const DType result = dtype.value_or(floating ? default_dtype() : DType::Int64);
+  const double from = start.to_double();
+  const double to = end.to_double();
+  const double by = step.to_double();
+  FASTNN_CHECK(by != 0, ErrorKind::Runtime, "arange: step must be nonzero");
+  FASTNN_CHECK(std::isfinite(from) && std::isfinite(to), ErrorKind::Runtime, "arange: unsupported range: ", from, " -> ", to);
+  FASTNN_CHECK((by > 0 && to >= from) || (by < 0 && to <= from), ErrorKind::Runtime,
+               "arange: upper bound and lower bound inconsistent with step sign");
+  const double exact = std::ceil((to - from) / by);
+  constexpr double kMost = 9.0e18;
+  FASTNN_CHECK(exact < kMost, ErrorKind::Runtime, "arange: invalid size, possible overflow");
+  std::int64_t count = static_cast<std::int64_t>(exact);
+  if (!floating) {
+    const std::int64_t span = end.i - start.i;
+    count = (span + step.i - (step.i > 0 ? 1 : -1)) / step.i;
+  }
+  Tensor out = marked(Tensor::empty(Dims{count}, result));
+  visit_dtype(result, [&]<class T>() {
+    T* data = out.as<T>();
+    if (!floating && !is_floating(result)) {
+      for (std::int64_t i = 0; i < count; ++i) data[i] = typed<T>(start.i + i * step.i);
+    } else if constexpr (std::is_same_v<T, double> || std::is_integral_v<T>) {
+      for (std::int64_t i = 0; i < count; ++i) data[i] = typed<T>(from + static_cast<double>(i) * by);
+    } else {
+      // PyTorch rounds start and step to double and the product once.
+      for (std::int64_t i = 0; i < count; ++i) data[i] = typed<T>(from + static_cast<double>(i) * by);
+    }
+  });
+  return out;
+}
+Tensor arange_end(const Scalar& end, std::optional<DType> dtype) { return arange(Scalar(0), end, Scalar(1), dtype); }
+
+// From both ends to the middle, as PyTorch computes it, so that the last element is exactly `end`.
+Tensor linspace(const Scalar& start, const Scalar& end, std::int64_t steps, std::optional<DType> dtype) {
+  FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "linspace: number of steps must be non-negative, got ", steps);
+  const DType result = dtype.value_or(default_dtype());
+  Tensor out = marked(Tensor::empty(Dims{steps}, result));
+  visit_dtype(result, [&]<class T>() {
+    T* data = out.as<T>();
+    using C = std::conditional_t<std::is_same_v<T, double> || std::is_integral_v<T>, double, float>;
+    const C from = static_cast<C>(start.to_double());
+    const C to = static_cast<C>(end.to_double());
+    const C step = steps > 1 ? (to - from) / static_cast<C>(steps - 1) : C(0);
+    for (std::int64_t i = 0; i < steps; ++i) {
+      data[i] = typed<T>(i < steps / 2 || steps == 1 ? from + step * static_cast<C>(i)
+                                                     : to - step * static_cast<C>(steps - i - 1));
+    }
+  });
+  return out;
+}
+Tensor logspace(const Scalar& start, const Scalar& end, std::int64_t steps, double base, std::optional<DType> dtype) {
+  const Tensor exponents = linspace(start, end, steps, DType::Float64);
+  double* data = exponents.as<double>();
+  for (std::int64_t i = 0; i < steps; ++i) data[i] = std::pow(base, data[i]);
+  return to_dtype(exponents, dtype.value_or(default_dtype()));
+}
+
+Tensor eye_rectangle(std::int64_t n, std::int64_t m, std::optional<DType> dtype) {
+  FASTNN_CHECK(n >= 0 && m >= 0, ErrorKind::Runtime, "eye: n and m must be greater or equal to 0, got ", n, " and ", m);
+  Tensor out = zeros(Dims{n, m}, dtype.value_or(default_dtype()));
+  visit_dtype(out.dtype(), [&]<class T>() {
+    for (std::int64_t i = 0; i < std::min(n, m); ++i) out.as<T>()[i * m + i] = typed<T>(1.0);
+  });
+  return out;
+}
+Tensor eye(std::int64_t n, std::optional<DType> dtype) { return eye_rectangle(n, n, dtype); }
+
+// Keeps the elements on one side of a diagonal; linear, so it is its own derivative.
+template <bool lower>
+Tensor triangle(const Tensor& input, std::int64_t diagonal) {
+  constexpr const char* name = lower ? "tril" : "triu";
+  FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Runtime, name, ": input tensor must have at least 2 dimensions");
+  Tensor out = clone(input.detached(), true);
+  const std::int64_t rows = out.size(-2);
+  const std::int64_t columns = out.size(-1);
+  const std::int64_t batch = rows * columns == 0 ? 0 : out.numel() / (rows * columns);
+  visit_dtype(out.dtype(), [&]<class T>() {
+    for (std::int64_t r = 0; r < batch * rows; ++r) {
+      T* row = out.as<T>() + r * columns;
+      const std::int64_t edge = std::clamp<std::int64_t>(r % rows + diagonal + (lower ? 1 : 0), 0, columns);
+      if (lower) {
+        std::fill(row + edge, row + columns, T());
+      } else {
+        std::fill(row, row + edge, T());
+      }
+    }
+  });
+  if (needs_grad(input)) {
+    record(lower ? "TrilBackward0" : "TriuBackward0", out, {&input}, [diagonal](const Tensor& g, Slots& d) {
+      if (d.wants(0)) d[0] = triangle<lower>(g, diagonal);
+    });
+  }
+  return out;
+}
+
+template <bool lower>
+Tensor triangle_indices(std::int64_t row, std::int64_t col, std::int64_t offset) {
+  FASTNN_CHECK(row >= 0 && col >= 0, ErrorKind::Runtime, "row and col must be non-negative, got ", row, " and ", col);
+  std::vector<std::int64_t> rows;
+  std::vector<std::int64_t> columns;
+  for (std::int64_t r = 0; r < row; ++r) {
+    const std::int64_t edge = std::clamp<std::int64_t>(r + offset + (lower ? 1 : 0), 0, col);
+    for (std::int64_t c = lower ? 0 : edge; c < (lower ? edge : col); ++c) {
+      rows.push_back(r);
+      columns.push_back(c);
+    }
+  }
+  const auto n = static_cast<std::int64_t>(rows.size());
+  Tensor out = Tensor::empty(Dims{2, n}, DType::Int64);
+  std::copy(rows.begin(), rows.end(), out.as<std::int64_t>());
+  std::copy(columns.begin(), columns.end(), out.as<std::int64_t>() + n);
+  return out;
+}
+
+}  // namespace
+
+Tensor zeros(IntSpan sizes, DType dtype) {
+  Tensor result = marked(Tensor::empty(sizes, dtype));
+  std::memset(result.data(), 0, static_cast<std::size_t>(result.numel() * itemsize(dtype)));
+  return result;
+}
+Tensor full(IntSpan sizes, const Scalar& value, DType dtype) {
+  Tensor result = marked(Tensor::empty(sizes, dtype));
+  fill(result, value);
+  return result;
+}
+Tensor ones(IntSpan sizes, DType dtype) { return full(sizes, Scalar(1), dtype); }
+Tensor zeros_like(const Tensor& like) { return zeros_like_op(like, std::nullopt); }
+Tensor ones_like(const Tensor& like) { return ones_like_op(like, std::nullopt); }
+
+Tensor arange_int(std::int64_t count, std::int64_t start, std::int64_t step) {
+  Tensor result = Tensor::empty(Dims{count}, DType::Int64);
+  for (std::int64_t i = 0; i < count; ++i) result.as<std::int64_t>()[i] = start + i * step;
+  return result;
+}
+
+FASTNN_OPS(factory) {
+  constexpr unsigned kMake = op_fn | op_factory | op_out;
+  constexpr unsigned kNew = op_method | op_factory;
+  op("empty(*int[] size, *, dtype? dtype=None) -> Tensor", &empty_op, kMake);
+  op("zeros(*int[] size, *, dtype? dtype=None) -> Tensor", &zeros_op, kMake);
+  op("ones(*int[] size, *, dtype? dtype=None) -> Tensor", &ones_op, kMake);
+  op("full(int[] size, Scalar fill_value, *, dtype? dtype=None) -> Tensor", &full_op, kMake);
+  op("empty_strided(int[] size, int[] stride, *, dtype? dtype=None) -> Tensor", &empty_strided_op, op_fn | op_factory);
+  op("empty_like(Tensor input, *, dtype? dtype=None) -> Tensor", &empty_like_op, op_fn | op_factory);
+  op("zeros_like(Tensor input, *, dtype? dtype=None) -> Tensor", &zeros_like_op, op_fn | op_factory);
+  op("ones_like(Tensor input, *, dtype? dtype=None) -> Tensor", &ones_like_op, op_fn | op_factory);
+  op("full_like(Tensor input, Scalar fill_value, *, dtype? dtype=None) -> Tensor", &full_like_op, op_fn | op_factory);
+  op("new_empty(Tensor input, *int[] size, *, dtype? dtype=None) -> Tensor", &new_empty, kNew);
+  op("new_zeros(Tensor input, *int[] size, *, dtype? dtype=None) -> Tensor", &new_zeros, kNew);
+  op("new_ones(Tensor input, *int[] size, *, dtype? dtype=None) -> Tensor", &new_ones, kNew);
+  op("new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None) -> Tensor", &new_full, kNew);
+  op("arange(Scalar end, *, dtype? dtype=None) -> Tensor", &arange_end, kMake);
+  op("arange(Scalar start, Scalar end, Scalar step=1, *, dtype? dtype=None) -> Tensor", &arange, kMake);
+  op("linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None) -> Tensor", &linspace, kMake);
+  op("logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None) -> Tensor", &logspace, kMake);
+  op("eye(int n, *, dtype? dtype=None) -> Tensor", &eye, kMake);
+  op("eye(int n, int m, *, dtype? dtype=None) -> Tensor", &eye_rectangle, kMake);
+  op("tril(Tensor input, int diagonal=0) -> Tensor", &triangle<true>, op_fn | op_method | op_inplace | op_out);
+  op("triu(Tensor input, int diagonal=0) -> Tensor", &triangle<false>, op_fn | op_method | op_inplace | op_out);
+  op("tril_indices(int row, int col, int offset=0) -> Tensor", &triangle_indices<true>, op_fn | op_factory);
+  op("triu_indices(int row, int col, int offset=0) -> Tensor", &triangle_indices<false>, op_fn | op_factory);
+}
+
+}  // namespace fastnn
