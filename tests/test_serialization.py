@@ -214,13 +214,14 @@ def test_archive_layout(tmp_path):
 
 
 def test_large_archives_use_64_bit_fields(monkeypatch, tmp_path):
-    monkeypatch.setattr(_zip, "_WIDE_FROM", 200)
+    monkeypatch.setattr(_zip, "_WIDE_FROM", 500)
     path = tmp_path / "wide.pt"
     before = {"a": fastnn.arange(100), "b": fastnn.ones(7)}
     fastnn.save(before, path)
     assert b"PK\x06\x06" in path.read_bytes()
     with zipfile.ZipFile(path) as opened:
         assert opened.testzip() is None
+        assert {member.extract_version for member in opened.infolist()} == {20, 45}  # 45 has 64-bit sizes
     assert_same(before, fastnn.load(path))
     torch = pytest.importorskip("torch")
     assert_same(before, torch.load(path, weights_only=True))
@@ -421,8 +422,18 @@ def test_mode_and_links(tmp_path):
     link.symlink_to(path)
     fastnn.save(2, link)
     assert link.is_symlink() and stat.S_IMODE(path.stat().st_mode) == 0o600 and fastnn.load(path) == 2
-    fastnn.save(3, os.devnull)
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fastnn.save(3, path)
+        assert stat.S_ISFIFO(path.stat().st_mode)
+        assert fastnn.load(io.BytesIO(os.read(reader, 1 << 16))) == 3
+    finally:
+        os.close(reader)
 
 
 def test_places_that_are_not_there(tmp_path):
