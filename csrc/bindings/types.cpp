@@ -192,6 +192,11 @@ void check_device(py::handle object, const char* op) {
                "' is not available: fastnn runs on the CPU (use device='cpu')");
 }
 
+const std::string* memory_format_name(PyObject* object) {
+  if (!py::isinstance<MemoryFormat>(py::handle(object))) return nullptr;
+  return &py::handle(object).cast<MemoryFormat&>().name;
+}
+
 std::optional<Scalar> scalar_of(PyObject* object) {
   if (PyFloat_Check(object)) return Scalar(PyFloat_AS_DOUBLE(object));
   if (PyBool_Check(object)) return Scalar(object == Py_True);

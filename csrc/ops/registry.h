@@ -13,7 +13,7 @@
 //   int, float, bool, str    std::int64_t, double, bool, std::string_view
 //   Scalar, dtype            const Scalar& (or Scalar), DType
 //   int[]                    IntSpan;  int[2]: also one int, meaning twice the same;  *int[], *Tensor[]: also varargs
-//   generator?               Generator*     (null for None)
+//   generator?, memory_format?  Generator* (null for None), std::optional<std::string_view>
 //   T?                       std::optional<T> for int, float, bool, str, Scalar, dtype, int[]
 // Results: Tensor, void, bool, std::int64_t, double, Scalar, std::vector<Tensor>, std::tuple<Tensor...>;
 // "-> (Tensor values, Tensor indices)" names the fields of a tuple. A name with a dot, "nn.linear", puts the function
