@@ -282,7 +282,7 @@ bool set_tensor_list(PyObject* const* items, Py_ssize_t count, Argument& argumen
   for (Py_ssize_t i = 0; i < count; ++i) list.push_back(tensor_of(items[i]));
   frame.tensor_lists.reserve(kMaxParams);
   frame.tensor_lists.push_back(std::move(list));
-  argument.kind = Argument::Kind::List;
+  argument.kind = Argument::Kind::Many;
   argument.list = {frame.tensor_lists.back().data(), frame.tensor_lists.back().size()};
   return true;
 }

@@ -2,6 +2,8 @@
 #include <array>
 #include <cstring>
 
+#include <pybind11/stl.h>
+
 #include "bindings/python.h"
 
 namespace fastnn::python {

@@ -36,7 +36,11 @@ namespace fastnn {
 
 // An argument on its way from the parser to the function. Lists and strings are borrowed from the parser.
 struct Argument {
-  enum class Kind : std::uint8_t { None, One, List, Int, Float, Bool, Scalar, IntList, String, DType, Generator };
+  enum class Kind : std::uint8_t { None, One, Many, Int, Float, Bool, Scalar, IntList, String, DType, Generator };
+  struct List {
+    const void* data;
+    std::size_t size;
+  };
   Kind kind = Kind::None;
   union {
     const Tensor* tensor;
@@ -45,10 +49,7 @@ struct Argument {
     bool b;
     DType dtype;
     Generator* generator;
-    struct {
-      const void* data;
-      std::size_t size;
-    } list;
+    List list;
   };
   fastnn::Scalar scalar;
   Argument() : list{nullptr, 0} {}
