@@ -37,11 +37,11 @@ from ._functional.loss import (
     triplet_margin_with_distance_loss,
 )
 from ._functional.normalization import local_response_norm
+from ._functional.padding import pad
 from ._functional.pooling import lp_pool1d, lp_pool2d
 from ._functional.vision import (
     channel_shuffle,
     interpolate,
-    pad,
     pixel_shuffle,
     pixel_unshuffle,
     upsample,
