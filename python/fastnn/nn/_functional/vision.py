@@ -137,7 +137,7 @@ def interpolate(
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode does not take it")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor, spatial)
     if mode == "area":
-        pool = {1: _nn.adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: _nn.adaptive_avg_pool3d}[spatial]
+        pool: Any = {1: _nn.adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: _nn.adaptive_avg_pool3d}[spatial]
         pooled: Tensor = pool(input, sizes)
         return pooled
     for i, (out_size, scale) in enumerate(zip(sizes, scales, strict=True)):
