@@ -74,7 +74,7 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "nn", "optim", "random", "serialization", "utils")
+_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
