@@ -3,8 +3,6 @@
 ``import fastnn as torch`` and a PyTorch script runs: tensors, autograd, modules, optimizers, data, checkpoints.
 """
 
-from __future__ import annotations
-
 import importlib as _importlib
 import math as _math
 import os as _os
@@ -100,5 +98,5 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'fastnn' has no attribute '{name}'")
 
 
-def __dir__() -> "list[str]":
+def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})
