@@ -3,8 +3,6 @@
 ``import fastnn as torch`` and a PyTorch script runs: tensors, autograd, modules, optimizers, data, checkpoints.
 """
 
-from __future__ import annotations
-
 import importlib as _importlib
 import math as _math
 import os as _os
@@ -65,14 +63,6 @@ from fastnn._functions import (  # noqa: E402
     vstack,
 )
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
-from fastnn.random import (  # noqa: E402
-    fork_rng,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    seed,
-    set_rng_state,
-)
 
 __version__ = _C.__version__
 
@@ -82,11 +72,18 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "nn", "optim", "serialization", "utils")
+_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",
+    "default_generator": "random",
+    "fork_rng": "random",
+    "get_rng_state": "random",
+    "initial_seed": "random",
+    "manual_seed": "random",
+    "seed": "random",
+    "set_rng_state": "random",
 }
 
 
@@ -101,5 +98,5 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'fastnn' has no attribute '{name}'")
 
 
-def __dir__() -> "list[str]":
+def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})

@@ -250,6 +250,7 @@ def _in_place_view(name: str) -> Callable[..., Tensor]:
     method.__name__ = f"{name}_"
     method.__qualname__ = f"Tensor.{name}_"
     method.__doc__ = f"``{name}``, changing the tensor itself."
+    method.__wrapped__ = getattr(Tensor, name)  # type: ignore[attr-defined]
     return method
 
 
@@ -289,6 +290,21 @@ def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """False: without another device there is nothing to pin for."""
+    return False
+
+
+def is_shared(self: Tensor) -> bool:
+    """False: the memory is that of this process."""
+    return False
+
+
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are equal."""
+    return self.shape == other.shape
+
+
 def get_device(self: Tensor) -> int:
     """-1, the index of the CPU."""
     return -1
@@ -323,7 +339,6 @@ def _install() -> None:
         "new": new,
         "backward": backward,
         "__repr__": _repr,
-        "__str__": _repr,
         "__format__": _format,
         "__iter__": _iter,
         "__reversed__": _reversed,
@@ -340,9 +355,9 @@ def _install() -> None:
         "share_memory_": share_memory_,
         "get_device": get_device,
         "apply_": apply_,
-        "is_pinned": lambda self, device=None: False,
-        "is_shared": lambda self: False,
-        "is_same_size": lambda self, other: self.shape == other.shape,
+        "is_pinned": is_pinned,
+        "is_shared": is_shared,
+        "is_same_size": is_same_size,
     }
     for name, dtype in (
         ("float", _C.float32),
