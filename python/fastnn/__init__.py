@@ -64,6 +64,7 @@ from fastnn._functions import (  # noqa: E402
     vsplit,
     vstack,
 )
+from fastnn._products import chain_matmul, einsum, tensordot  # noqa: E402
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
 
 __version__ = _C.__version__
@@ -74,7 +75,7 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "nn", "optim", "random", "serialization", "utils")
+_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "utils")
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
