@@ -214,13 +214,14 @@ def test_archive_layout(tmp_path):
 
 
 def test_large_archives_use_64_bit_fields(monkeypatch, tmp_path):
-    monkeypatch.setattr(_zip, "_WIDE_FROM", 200)
+    monkeypatch.setattr(_zip, "_WIDE_FROM", 500)
     path = tmp_path / "wide.pt"
     before = {"a": fastnn.arange(100), "b": fastnn.ones(7)}
     fastnn.save(before, path)
     assert b"PK\x06\x06" in path.read_bytes()
     with zipfile.ZipFile(path) as opened:
         assert opened.testzip() is None
+        assert {member.extract_version for member in opened.infolist()} == {20, 45}  # 45 has 64-bit sizes
     assert_same(before, fastnn.load(path))
     torch = pytest.importorskip("torch")
     assert_same(before, torch.load(path, weights_only=True))

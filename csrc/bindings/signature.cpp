@@ -271,10 +271,7 @@ bool set_int_list(const Param& param, PyObject* object, Argument& argument, Call
   return false;
 }
 
-bool set_tensor_list(PyObject* object, Argument& argument, CallFrame& frame) {
-  if (!PyTuple_Check(object) && !PyList_Check(object)) return false;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(object);
-  PyObject** items = PySequence_Fast_ITEMS(object);
+bool set_tensor_list(PyObject* const* items, Py_ssize_t count, Argument& argument, CallFrame& frame) {
   for (Py_ssize_t i = 0; i < count; ++i) {
     if (!is_tensor(items[i])) return false;
   }
@@ -286,6 +283,11 @@ bool set_tensor_list(PyObject* object, Argument& argument, CallFrame& frame) {
   argument.kind = Argument::Kind::List;
   argument.list = {frame.tensor_lists.back().data(), frame.tensor_lists.back().size()};
   return true;
+}
+
+bool set_tensor_list(PyObject* object, Argument& argument, CallFrame& frame) {
+  if (!PyTuple_Check(object) && !PyList_Check(object)) return false;
+  return set_tensor_list(PySequence_Fast_ITEMS(object), PySequence_Fast_GET_SIZE(object), argument, frame);
 }
 
 void set_tensor(Tensor tensor, Argument& argument, CallFrame& frame) {
@@ -480,9 +482,9 @@ bool parse_arguments(const Signature& signature, CallMode mode, PyObject* const*
     const Param& param = params[static_cast<std::size_t>(i)];
     Argument& argument = frame.arguments[static_cast<std::size_t>(i)];
     if (varargs_from == i) {
-      if (!set_int_list(args + i, count - i, argument, frame)) {
-        return explain("argument '", param.name, "' must be ints, not ", type_name(args[i]));
-      }
+      const bool fits = param.type == ParamType::TensorList ? set_tensor_list(args + i, count - i, argument, frame)
+                                                            : set_int_list(args + i, count - i, argument, frame);
+      if (!fits) return explain("argument '", param.name, "' must be ", param.type_text, ", not ", type_name(args[i]));
     } else if (values[i] != nullptr) {
       if (!set_argument(param, values[i], argument, frame)) {
         return explain("argument '", param.name, "' (position ", i + 1, ") must be ", param.type_text, ", not ",

@@ -12,7 +12,7 @@
 //   Tensor[]                 TensorList     (std::span<const Tensor>)
 //   int, float, bool, str    std::int64_t, double, bool, std::string_view
 //   Scalar, dtype            const Scalar& (or Scalar), DType
-//   int[]                    IntSpan;  int[2]: also one int, meaning twice the same;  *int[]: also as varargs, f(2, 3)
+//   int[]                    IntSpan;  int[2]: also one int, meaning twice the same;  *int[], *Tensor[]: also varargs
 //   generator?               Generator*     (null for None)
 //   T?                       std::optional<T> for int, float, bool, str, Scalar, dtype, int[]
 // Results: Tensor, void, bool, std::int64_t, double, Scalar, std::vector<Tensor>, std::tuple<Tensor...>;
