@@ -55,6 +55,7 @@ void parse_type(const OpDef& op, std::string_view text, Param& param) {
       {"float", ParamType::Float},       {"bool", ParamType::Bool},
       {"str", ParamType::String},        {"Scalar", ParamType::Scalar},
       {"dtype", ParamType::DType},       {"generator", ParamType::Generator},
+      {"memory_format", ParamType::MemoryFormat},
   };
   for (const auto& [name, type] : kTypes) {
     if (text == name) {
@@ -127,7 +128,8 @@ void parse_default(const OpDef& op, std::string_view text, Param& param) {
       return;
     case ParamType::Tensor:
     case ParamType::TensorList:
-    case ParamType::Generator: bad_schema(op, "default of a tensor");
+    case ParamType::Generator:
+    case ParamType::MemoryFormat: bad_schema(op, "default of a tensor");
   }
 }
 
@@ -280,7 +282,7 @@ bool set_tensor_list(PyObject* const* items, Py_ssize_t count, Argument& argumen
   for (Py_ssize_t i = 0; i < count; ++i) list.push_back(tensor_of(items[i]));
   frame.tensor_lists.reserve(kMaxParams);
   frame.tensor_lists.push_back(std::move(list));
-  argument.kind = Argument::Kind::List;
+  argument.kind = Argument::Kind::Many;
   argument.list = {frame.tensor_lists.back().data(), frame.tensor_lists.back().size()};
   return true;
 }
@@ -381,6 +383,13 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
       return true;
     }
     case ParamType::IntList: return set_int_list(param, object, argument, frame);
+    case ParamType::MemoryFormat: {
+      const std::string* name = memory_format_name(object);
+      if (name == nullptr) return false;
+      argument.kind = Kind::String;
+      argument.list = {name->data(), name->size()};
+      return true;
+    }
     case ParamType::Generator: {
       Generator* generator = generator_of(object);
       if (generator == nullptr) return false;

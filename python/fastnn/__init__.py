@@ -75,12 +75,18 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "utils")
+_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",
+    "default_generator": "random",
     "fork_rng": "random",
+    "get_rng_state": "random",
+    "initial_seed": "random",
+    "manual_seed": "random",
+    "seed": "random",
+    "set_rng_state": "random",
 }
 
 

@@ -1,10 +1,11 @@
-"""Linear algebra, under the names of torch.linalg."""
+"""Linear algebra: the operations of the core under PyTorch's names."""
 
 from __future__ import annotations
 
-from fastnn._C import linalg as _linalg
+from fastnn import _C
 
-matmul = _linalg.matmul
-multi_dot = _linalg.multi_dot
-
-__all__ = ["matmul", "multi_dot"]
+# The registry of the core is the one list of them.
+for _name in dir(getattr(_C, "linalg", None)):
+    if not _name.startswith("_"):
+        globals()[_name] = getattr(_C.linalg, _name)
+del _name
