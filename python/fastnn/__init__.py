@@ -62,6 +62,7 @@ from fastnn._functions import (  # noqa: E402
     vsplit,
     vstack,
 )
+from fastnn._products import chain_matmul, einsum, tensordot  # noqa: E402
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
 
 __version__ = _C.__version__
