@@ -14,7 +14,7 @@ _own_spin = _SPIN not in _os.environ and "OMP_WAIT_POLICY" not in _os.environ
 if _own_spin:
     _os.environ[_SPIN] = "20000"
 
-from fastnn import _C  # noqa: E402
+from fastnn import _C
 
 if _own_spin:
     del _os.environ[_SPIN]
@@ -25,8 +25,8 @@ for _name in dir(_C):
         globals()[_name] = getattr(_C, _name)
 del _name
 
-from fastnn import _tensor as _tensor  # noqa: E402
-from fastnn._functions import (  # noqa: E402
+from fastnn import _tensor as _tensor
+from fastnn._functions import (
     are_deterministic_algorithms_enabled,
     atleast_1d,
     atleast_2d,
@@ -62,8 +62,8 @@ from fastnn._functions import (  # noqa: E402
     vsplit,
     vstack,
 )
-from fastnn._products import chain_matmul, einsum, tensordot  # noqa: E402
-from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from fastnn._products import chain_matmul, einsum, tensordot
+from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
 __version__ = _C.__version__
 

@@ -157,7 +157,6 @@ from fastnn._C import (
     dropout as dropout,
     dropout_ as dropout_,
     dtype as dtype,
-    einsum as einsum,
     embedding as embedding,
     empty as empty,
     empty_cache as empty_cache,
@@ -425,7 +424,6 @@ from fastnn._C import (
     tanh as tanh,
     tanh_ as tanh_,
     tensor as tensor,
-    tensordot as tensordot,
     threshold as threshold,
     threshold_ as threshold_,
     tile as tile,
@@ -494,6 +492,11 @@ from fastnn._functions import (
     use_deterministic_algorithms as use_deterministic_algorithms,
     vsplit as vsplit,
     vstack as vstack,
+)
+from fastnn._products import (
+    chain_matmul as chain_matmul,
+    einsum as einsum,
+    tensordot as tensordot,
 )
 from fastnn._tensor_str import (
     set_printoptions as set_printoptions,

@@ -38,9 +38,7 @@ def _construct(*args: Any, device: Any = None, dtype: Any = None) -> Tensor:
 # --- conversion ------------------------------------------------------------------------------------------------------
 
 
-def _parse_to(
-    args: tuple[Any, ...], device: Any, dtype: Any, other: Any
-) -> tuple[Any, bool, bool]:
+def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, bool]:
     """The dtype (or None), copy and whether a device was named, from the overloads of ``Tensor.to``."""
     copy = False
     positional = list(args)
@@ -168,7 +166,9 @@ def new_tensor(
     self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any
 ) -> Tensor:
     """The data as a new tensor with this tensor's dtype."""
-    source = data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    source = (
+        data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    )
     return source.to(dtype or self.dtype).requires_grad_(requires_grad)
 
 
@@ -221,9 +221,7 @@ def _reversed(self: Tensor) -> Tensor:
 def _contains(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, int, float)):
         return bool((self == element).any().item())
-    raise RuntimeError(
-        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-    )
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -232,8 +230,9 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 
 
 def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
-    return _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
-
+    return (
+        _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
+    )
 
 
 def _storage(self: Tensor) -> Any:

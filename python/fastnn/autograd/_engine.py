@@ -73,7 +73,9 @@ def backward(
     """
     if grad_variables is not None:
         if grad_tensors is not None:
-            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`.")
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`."
+            )
         grad_tensors = grad_variables
     outputs = _as_tuple(tensors)
     wanted = [] if inputs is None else list(_as_tuple(inputs))
@@ -138,7 +140,9 @@ def grad(
         (tensor(2.),)
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     if allow_unused is None:
         allow_unused = materialize_grads
     roots = _as_tuple(outputs)
@@ -161,7 +165,9 @@ def grad(
             "is the desired behavior."
         )
     if materialize_grads:
-        results = [_C.zeros_like(tensor) if result is None else result for tensor, result in zip(wanted, results, strict=True)]
+        results = [
+            _C.zeros_like(tensor) if result is None else result for tensor, result in zip(wanted, results, strict=True)
+        ]
     return tuple(results)
 
 

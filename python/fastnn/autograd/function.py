@@ -35,7 +35,9 @@ class FunctionCtx:
         """Keep inputs or outputs for ``backward``, where they are ``ctx.saved_tensors``."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(tensor).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(tensor).__name__}"
+                )
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
@@ -167,7 +169,7 @@ def _record(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], output
         if not isinstance(returned, (tuple, list)):
             returned = (returned,)
         extra = len(returned) - len(args)
-        if extra > 0 and any(one is not None for one in returned[len(args) :]) or extra < 0:
+        if (extra > 0 and any(one is not None for one in returned[len(args) :])) or extra < 0:
             raise RuntimeError(
                 f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {len(args)}, got {len(returned)})"
             )
