@@ -269,7 +269,7 @@ def test_weighted_sampler():
 def test_batch_sampler():
     assert list(BatchSampler(range(7), 3, False)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(BatchSampler(range(7), 3, True)) == [[0, 1, 2], [3, 4, 5]]
-    assert [len(BatchSampler(range(n), 3, drop)) for n in (6, 7) for drop in (False, True)] == [2, 2, 3, 2]
+    assert [len(BatchSampler(range(n), 3, drop)) for n in (5, 6, 7) for drop in (False, True)] == [2, 1, 2, 2, 3, 2]
     assert list(BatchSampler([], 3, False)) == []
     assert list(SequentialSampler("abc")) == [0, 1, 2]
     assert sorted(SubsetRandomSampler([4, 2])) == [2, 4]

@@ -409,6 +409,38 @@ def test_attention(name: str) -> None:
     check_same(lambda T: _attention_case(T, **ATTENTION[name]), rtol=1e-4, atol=1e-5)
 
 
+# --- transformers ---
+
+
+def _transformer(T: Any, norm_first: bool, batch_first: bool) -> Any:
+    model = T.nn.Transformer(
+        8, 2, 2, 2, 16, dropout=0.0, activation="gelu", norm_first=norm_first, batch_first=batch_first
+    )
+    src = T.tensor(array(3, 5, 8).tolist(), requires_grad=True)
+    tgt = T.tensor(array(3, 4, 8, seed=1).tolist(), requires_grad=True)
+    mask = model.generate_square_subsequent_mask(4 if batch_first else 3)
+    padding = T.zeros(*((3, 5) if batch_first else (5, 3)))
+    padding[0, -1] = float("-inf")
+    args = (src, tgt) if batch_first else (src, tgt[:, :1].expand(3, 5, 8))
+    output = model(*args, tgt_mask=mask, src_key_padding_mask=padding, memory_key_padding_mask=padding)
+    weighted_sum(T, output).backward()
+    return [repr(model), dict(model.state_dict()), output, src.grad, tgt.grad]
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
+def test_transformer(norm_first: bool, batch_first: bool) -> None:
+    check_same(lambda T: _transformer(T, norm_first, batch_first), rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
+def test_transformer_errors() -> None:
+    check_same_error(lambda T: T.nn.TransformerEncoderLayer(4, 2, activation="tanh"))
+    check_same_error(lambda T: T.nn.Transformer(4, 2, 1, 1, 8)(T.ones(3, 2, 4), T.ones(3, 1, 4)))
+    check_same_error(lambda T: T.nn.Transformer(4, 2, 1, 1, 8)(T.ones(3, 2, 5), T.ones(3, 2, 5)))
+
+
 # --- functions that no layer covers ---
 
 FUNCTIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -704,7 +736,11 @@ def _parameters_of(function: Any) -> list[tuple[str, str]] | None:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
-    return [(p.name, "" if p.default is p.empty else repr(p.default)) for p in parameters]
+    return [(p.name, "" if p.default is p.empty else _default(p.default)) for p in parameters]
+
+
+def _default(value: Any) -> str:
+    return str(getattr(value, "__name__", repr(value)))
 
 
 @pytest.mark.parametrize("name", [n for n in nn.__all__ if n[0].isupper()])

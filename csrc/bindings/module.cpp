@@ -8,6 +8,7 @@ PYBIND11_MODULE(_C, module) {
   init_types(module);
   init_tensor_type(module);
   init_ops(module);
+  init_tensor_extras(module);
   init_autograd(module);
   init_numpy(module);
   init_dlpack(module);

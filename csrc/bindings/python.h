@@ -80,6 +80,7 @@ std::optional<Scalar> scalar_of(PyObject* object);         // Python and NumPy n
 // --- the other files ---------------------------------------------------------------------------------------------
 
 void init_ops(py::module_& module);          // operations of the registry
+void init_tensor_extras(py::module_& module);
 void init_autograd(py::module_& module);
 void init_numpy(py::module_& module);        // NumPy, buffer protocol, tensor() from nested data
 void tensor_buffer_slots(void*& get, void*& release);

@@ -135,7 +135,7 @@ def load_folder(folder: Path, seed: int) -> Images:
     """
     import numpy as np
 
-    parts: list[Bytes] = []
+    parts: list[tuple[Bytes, Bytes]] = []
     generator = np.random.default_rng(seed)
     for prefix, most in (("train", MOST_TRAIN), ("t10k", MOST_TEST)):
         images = read_idx(folder / f"{prefix}-images-idx3-ubyte.gz", 3)
@@ -145,10 +145,10 @@ def load_folder(folder: Path, seed: int) -> Images:
         if int(labels.max()) > 9 or len(np.unique(labels)) < 10:
             raise DemoError(f"{folder}: the labels of the {prefix} files must be all of 0 to 9")
         chosen = generator.permutation(len(labels))[:most]
-        parts += [images[chosen], labels[chosen]]
+        parts.append((images[chosen], labels[chosen]))
     is_fashion = "fashion" in str(folder.resolve()).lower()
     classes = _FASHION if is_fashion else tuple(str(one) for one in range(10))
-    return Images("Fashion-MNIST" if is_fashion else f"idx files in {folder}", *parts, classes)
+    return Images("Fashion-MNIST" if is_fashion else f"idx files in {folder}", *parts[0], *parts[1], classes)
 
 
 class Task(NamedTuple):

@@ -188,30 +188,3 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=3,
             )
-
-
-class _FactorLR(LRScheduler):
-    """A schedule that multiplies the rates of all groups by one number at each step.
-
-    A subclass gives that number, and the product of all of them, which is the closed form.
-    """
-
-    def _factor(self) -> float | None:
-        """What this step multiplies the current rates by; None leaves them as they are."""
-        raise NotImplementedError
-
-    def _total_factor(self) -> float:
-        """What all steps up to this one multiply the first rates by."""
-        raise NotImplementedError
-
-    def get_lr(self) -> list[Any]:
-        """The rates of the current step, one for each group; for `step()` to call."""
-        self._warn_outside_step()
-        factor = self._factor()
-        if factor is None:
-            return _read(self.optimizer, "lr")
-        return [group["lr"] * factor for group in self.optimizer.param_groups]
-
-    def _get_closed_form_lr(self) -> list[Any]:
-        factor = self._total_factor()
-        return [base * factor for base in self.base_lrs]

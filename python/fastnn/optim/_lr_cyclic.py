@@ -183,6 +183,19 @@ class OneCycleLR(_MomentumCycle):
             optimizer has no momentum, or `step()` is called more than `total_steps` times.
         TypeError: `optimizer` is not an Optimizer.
 
+    Example:
+        >>> import fastnn
+        >>> optimizer = fastnn.optim.SGD([fastnn.zeros(1, requires_grad=True)], lr=1.0)
+        >>> scheduler = fastnn.optim.lr_scheduler.OneCycleLR(
+        ...     optimizer, max_lr=1.0, total_steps=5, pct_start=0.4, div_factor=4.0, cycle_momentum=False
+        ... )
+        >>> for _ in range(3):
+        ...     print(scheduler.get_last_lr())
+        ...     optimizer.step(); scheduler.step()
+        [0.25]
+        [1.0]
+        [0.75...]
+
     Source: Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates",
     2018.
     """

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ._lr_base import (
     _EPOCH_WARNING,
     LRScheduler,
     _check_optimizer,
-    _FactorLR,
     _pack_callables,
     _per_group,
     _read,
@@ -20,9 +18,10 @@ from ._lr_base import (
     _write,
 )
 from ._lr_cyclic import CyclicLR, OneCycleLR
+from ._lr_factor import ConstantLR, ExponentialLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Literal, SupportsFloat
 
     from .optimizer import Optimizer
@@ -111,7 +110,19 @@ class LambdaLR(_FunctionLR):
 
 
 class MultiplicativeLR(_FunctionLR):
-    """Rate = last rate * `lr_lambda(step)`; arguments as for `LambdaLR`."""
+    """Rate = last rate * `lr_lambda(step)`; arguments as for `LambdaLR`.
+
+    Example:
+        >>> import fastnn
+        >>> optimizer = fastnn.optim.SGD([fastnn.zeros(1, requires_grad=True)], lr=1.0)
+        >>> scheduler = fastnn.optim.lr_scheduler.MultiplicativeLR(optimizer, lr_lambda=lambda step: 0.5)
+        >>> for _ in range(3):
+        ...     print(scheduler.get_last_lr())
+        ...     optimizer.step(); scheduler.step()
+        [1.0]
+        [0.5]
+        [0.25]
+    """
 
     def get_lr(self) -> list[Any]:
         """The rates of the current step, one for each group; for `step()` to call."""
@@ -120,176 +131,6 @@ class MultiplicativeLR(_FunctionLR):
             return _read(self.optimizer, "lr")
         groups = self.optimizer.param_groups
         return [group["lr"] * f(self.last_epoch) for f, group in zip(self.lr_lambdas, groups, strict=True)]
-
-
-class StepLR(_FactorLR):
-    """Multiply the rate by `gamma` every `step_size` steps.
-
-    Args:
-        optimizer: whose groups are changed.
-        step_size: steps between two changes.
-        gamma: the factor.
-        last_epoch: number of the last step done, when training is resumed.
-    """
-
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size = step_size
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
-
-    def _factor(self) -> float | None:
-        return self.gamma if self.last_epoch != 0 and self.last_epoch % self.step_size == 0 else None
-
-    def _total_factor(self) -> float:
-        return self.gamma ** (self.last_epoch // self.step_size)
-
-
-class MultiStepLR(_FactorLR):
-    """Multiply the rate by `gamma` at each of the steps in `milestones`.
-
-    Args:
-        optimizer: whose groups are changed.
-        milestones: step numbers; one that is listed twice counts twice.
-        gamma: the factor.
-        last_epoch: number of the last step done, when training is resumed.
-    """
-
-    def __init__(
-        self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        self.milestones = Counter(milestones)
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
-
-    def _factor(self) -> float | None:
-        times = self.milestones.get(self.last_epoch)
-        return None if times is None else self.gamma**times
-
-    def _total_factor(self) -> float:
-        return self.gamma ** bisect_right(sorted(self.milestones.elements()), self.last_epoch)
-
-
-class ConstantLR(_FactorLR):
-    """Multiply the rate by `factor` until step `total_iters`.
-
-    Args:
-        optimizer: whose groups are changed.
-        factor: from 0 to 1.
-        total_iters: the step at which the full rate comes back.
-        last_epoch: number of the last step done, when training is resumed.
-
-    Raises:
-        ValueError: `factor` is out of range.
-    """
-
-    def __init__(
-        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
-    ) -> None:
-        if not 0 <= factor <= 1.0:
-            raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
-        self.factor = factor
-        self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
-
-    def _factor(self) -> float | None:
-        if self.last_epoch == 0:
-            return self.factor
-        return 1.0 / self.factor if self.last_epoch == self.total_iters else None
-
-    def _total_factor(self) -> float:
-        return self.factor + (self.last_epoch >= self.total_iters) * (1 - self.factor)
-
-
-class LinearLR(_FactorLR):
-    """Go from `start_factor` to `end_factor` times the rate, in a straight line over `total_iters` steps.
-
-    Args:
-        optimizer: whose groups are changed.
-        start_factor: factor of the first step, more than 0 and at most 1.
-        end_factor: factor of the last step, from 0 to 1.
-        total_iters: number of steps.
-        last_epoch: number of the last step done, when training is resumed.
-
-    Raises:
-        ValueError: a factor is out of range.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        start_factor: float = 1.0 / 3,
-        end_factor: float = 1.0,
-        total_iters: int = 5,
-        last_epoch: int = -1,
-    ) -> None:
-        if not 0 < start_factor <= 1.0:
-            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
-        if not 0 <= end_factor <= 1.0:
-            raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
-        self.start_factor = start_factor
-        self.end_factor = end_factor
-        self.total_iters = total_iters
-        super().__init__(optimizer, last_epoch)
-
-    def _factor(self) -> float | None:
-        if self.last_epoch == 0:
-            return self.start_factor
-        if self._is_initial or self.last_epoch > self.total_iters:
-            return None
-        rise = self.end_factor - self.start_factor
-        return 1.0 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise)
-
-    def _total_factor(self) -> float:
-        rise = self.end_factor - self.start_factor
-        return self.start_factor + rise * min(self.total_iters, self.last_epoch) / self.total_iters
-
-
-class ExponentialLR(_FactorLR):
-    """Multiply the rate by `gamma` at each step.
-
-    Args:
-        optimizer: whose groups are changed.
-        gamma: the factor.
-        last_epoch: number of the last step done, when training is resumed.
-    """
-
-    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
-
-    def _factor(self) -> float | None:
-        return None if self._is_initial else self.gamma
-
-    def _total_factor(self) -> float:
-        return self.gamma**self.last_epoch
-
-
-class PolynomialLR(_FactorLR):
-    """Rate = first rate * (1 - step / total_iters) ** power, and 0 from `total_iters` on.
-
-    Args:
-        optimizer: whose groups are changed.
-        total_iters: number of steps.
-        power: exponent.
-        last_epoch: number of the last step done, when training is resumed.
-    """
-
-    def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        self.total_iters = total_iters
-        self.power = power
-        super().__init__(optimizer, last_epoch)
-
-    def _factor(self) -> float | None:
-        if self._is_initial or self.last_epoch > self.total_iters:
-            return None
-        now = 1.0 - self.last_epoch / self.total_iters
-        before = 1.0 - (self.last_epoch - 1) / self.total_iters
-        factor: float = (now / before) ** self.power
-        return factor
-
-    def _total_factor(self) -> float:
-        factor: float = (1.0 - min(self.total_iters, self.last_epoch) / self.total_iters) ** self.power
-        return factor
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -302,6 +143,16 @@ class CosineAnnealingLR(LRScheduler):
         T_max: steps from the first rate to the lowest.
         eta_min: the lowest rate.
         last_epoch: number of the last step done, when training is resumed.
+
+    Example:
+        >>> import fastnn
+        >>> optimizer = fastnn.optim.SGD([fastnn.zeros(1, requires_grad=True)], lr=1.0)
+        >>> scheduler = fastnn.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+        >>> for _ in range(2):
+        ...     print(scheduler.get_last_lr())
+        ...     optimizer.step(); scheduler.step()
+        [1.0]
+        [0.5]
 
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
     """
@@ -349,6 +200,18 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     Raises:
         ValueError: `T_0` or `T_mult` is not a positive integer, or `eta_min` is not a number.
+
+    Example:
+        >>> import fastnn
+        >>> optimizer = fastnn.optim.SGD([fastnn.zeros(1, requires_grad=True)], lr=1.0)
+        >>> scheduler = fastnn.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+        >>> for _ in range(4):
+        ...     print(scheduler.get_last_lr())
+        ...     optimizer.step(); scheduler.step()
+        [1.0]
+        [0.5]
+        [1.0]
+        [0.5]
 
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017.
     """

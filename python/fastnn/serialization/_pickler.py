@@ -228,11 +228,15 @@ class Pickler:
         self._reduce(obj, ("torch", "device"), arguments)
 
     def _save_tensor(self, obj: Tensor) -> None:
-        from fastnn.nn.parameter import Buffer, Parameter
-
-        kind = _C.Tensor if isinstance(obj, Buffer) else type(obj)  # PyTorch's buffers are tensors with attributes
         state = dict(getattr(obj, "__dict__", {}))
-        if kind is Parameter:
+        kind: type = type(obj)
+        is_parameter = False
+        if kind is not _C.Tensor:
+            from fastnn.nn.parameter import Buffer, Parameter
+
+            is_parameter = kind is Parameter
+            kind = _C.Tensor if isinstance(obj, Buffer) else kind  # PyTorch's buffers are tensors with attributes
+        if is_parameter:
             self._save_parameter(obj, state)
         elif kind is _C.Tensor and not state:
             self._rebuild_tensor(obj)

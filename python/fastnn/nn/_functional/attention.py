@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 
 def _additive_mask(mask: Tensor | None, name: str, other: Tensor | None, dtype: _C.dtype) -> Tensor | None:

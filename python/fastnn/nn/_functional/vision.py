@@ -6,10 +6,9 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,13 @@ def _padded_places(mode: str, size: int, before: int, after: int, shape: tuple[i
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """Rearrange (*, C * r * r, H, W) to (*, C, H * r, W * r) (Shi et al., 2016)."""
+    """Rearrange (*, C * r * r, H, W) to (*, C, H * r, W * r) (Shi et al., 2016).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.pixel_shuffle(fastnn.ones(1, 4, 2, 2), 2).shape
+        torch.Size([1, 1, 4, 4])
+    """
     r = upscale_factor
     _check_pixels("pixel_shuffle", input, r, "upscale_factor")
     channels, height, width = input.shape[-3:]
@@ -91,7 +96,13 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """Rearrange (*, C, H * r, W * r) to (*, C * r * r, H, W): the inverse of `pixel_shuffle`."""
+    """Rearrange (*, C, H * r, W * r) to (*, C * r * r, H, W): the inverse of `pixel_shuffle`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.pixel_unshuffle(fastnn.ones(1, 1, 4, 4), 2).shape
+        torch.Size([1, 4, 2, 2])
+    """
     r = downscale_factor
     _check_pixels("pixel_unshuffle", input, r, "downscale_factor")
     channels, height, width = input.shape[-3:]
@@ -114,7 +125,13 @@ def _check_pixels(name: str, input: Tensor, factor: int, argument: str) -> None:
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
-    """Deal the channels of (N, C, *) out over the groups: channel g * n + i becomes i * groups + g."""
+    """Deal the channels of (N, C, *) out over the groups: channel g * n + i becomes i * groups + g.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.channel_shuffle(fastnn.arange(4.0).reshape(1, 4, 1, 1), 2).flatten()
+        tensor([0., 2., 1., 3.])
+    """
     channels = input.size(1)
     if groups <= 0 or channels % groups:
         raise RuntimeError(
@@ -178,9 +195,7 @@ def interpolate(
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode does not take it")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor, spatial)
     if mode == "area":
-        from .pooling import adaptive_avg_pool1d, adaptive_avg_pool3d
-
-        pool = {1: adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: adaptive_avg_pool3d}[spatial]
+        pool = {1: _nn.adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: _nn.adaptive_avg_pool3d}[spatial]
         pooled: Tensor = pool(input, sizes)
         return pooled
     for i, (out_size, scale) in enumerate(zip(sizes, scales, strict=True)):

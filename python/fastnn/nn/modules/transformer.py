@@ -1,0 +1,480 @@
+"""Transformer encoders and decoders."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _C
+from fastnn._C import Tensor
+
+from .. import functional as F
+from .. import init
+from .attention import MultiheadAttention
+from .container import ModuleList
+from .dropout import Dropout
+from .linear import Linear
+from .module import Module
+from .normalization import LayerNorm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastnn._C import device as Device
+    from fastnn._C import dtype as DType
+
+    Activation = str | Callable[[Tensor], Tensor]
+
+__all__ = [
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+]
+
+
+def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
+    if not isinstance(activation, str):
+        return activation
+    if activation not in ("relu", "gelu"):
+        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+    return F.relu if activation == "relu" else F.gelu
+
+
+def _causal_mask(size: int, device: Any = None, dtype: DType | None = None) -> Tensor:
+    """Minus infinity above the diagonal, 0 elsewhere."""
+    return _C.triu(_C.full((size, size), float("-inf"), device=device, dtype=dtype), 1)
+
+
+def _is_causal(mask: Tensor | None, given: bool | None, size: int | None) -> bool:
+    """Whether `mask` is the causal one; looked up in it unless `given` says."""
+    if given is not None or mask is None:
+        return given is True
+    causal = _causal_mask(mask.shape[-1] if size is None else size, dtype=mask.dtype)
+    return mask.shape == causal.shape and bool((mask == causal).all())
+
+
+def _sequence_length(x: Tensor, batch_first: bool) -> int | None:
+    if x.dim() == 2:
+        return int(x.shape[0])
+    return int(x.shape[1 if batch_first else 0]) if x.dim() == 3 else None
+
+
+def _copies(module: Module, count: int) -> ModuleList:
+    return ModuleList([copy.deepcopy(module) for _ in range(count)])
+
+
+class _TransformerLayer(Module):
+    """The feed-forward part that encoder and decoder layers share."""
+
+    linear1: Linear
+    linear2: Linear
+    dropout: Dropout
+    norm_first: bool
+    activation: Callable[[Tensor], Tensor]
+
+    def _feed_forward(self, x: Tensor, dropout: Module) -> Tensor:
+        result: Tensor = dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
+        return result
+
+
+class TransformerEncoderLayer(_TransformerLayer):
+    """Self-attention and a feed-forward network, each with a residual connection and a LayerNorm.
+
+    Args:
+        d_model: the size of the features.
+        nhead: how many attention heads; a divisor of `d_model`.
+        dim_feedforward: the inner size of the feed-forward network. Default: 2048.
+        dropout: Default: 0.1.
+        activation: "relu", "gelu" or a function. Default: relu.
+        layer_norm_eps: `eps` of the LayerNorms. Default: 1e-5.
+        batch_first: whether the batch is the first dimension rather than the second. Default: False.
+        norm_first: whether the LayerNorms come before attention and network. Default: False.
+        bias: whether linear layers and LayerNorms have a bias. Default: True.
+        device, dtype: of the parameters.
+
+    Shape:
+        Input and output (S, N, d_model), with `batch_first` (N, S, d_model), or (S, d_model).
+
+    Vaswani et al., Attention Is All You Need (2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> layer = nn.TransformerEncoderLayer(d_model=16, nhead=4, dim_feedforward=32)
+        >>> layer(fastnn.randn(10, 2, 16)).shape
+        torch.Size([10, 2, 16])
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__()
+        made: dict[str, Any] = {"device": device, "dtype": dtype}
+        self.self_attn = MultiheadAttention(d_model, nhead, dropout=dropout, bias=bias, batch_first=batch_first, **made)
+        self.linear1 = Linear(d_model, dim_feedforward, bias=bias, **made)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias=bias, **made)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **made)
+        self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **made)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.activation = _activation_function(activation)
+
+    def forward(
+        self,
+        src: Tensor,
+        src_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        def attend(x: Tensor) -> Tensor:
+            attended, _ = self.self_attn(
+                x,
+                x,
+                x,
+                attn_mask=src_mask,
+                key_padding_mask=src_key_padding_mask,
+                need_weights=False,
+                is_causal=is_causal,
+            )
+            result: Tensor = self.dropout1(attended)
+            return result
+
+        x = src
+        if self.norm_first:
+            x = x + attend(self.norm1(x))
+            return x + self._feed_forward(self.norm2(x), self.dropout2)
+        x = self.norm1(x + attend(x))
+        result: Tensor = self.norm2(x + self._feed_forward(x, self.dropout2))
+        return result
+
+
+class TransformerDecoderLayer(_TransformerLayer):
+    """Self-attention, attention to a memory, and a feed-forward network; arguments as the encoder layer.
+
+    Shape:
+        Input and output (T, N, d_model), memory (S, N, d_model); with `batch_first` (N, T, d_model) and so on.
+
+    Vaswani et al., Attention Is All You Need (2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> layer = nn.TransformerDecoderLayer(d_model=16, nhead=4, dim_feedforward=32)
+        >>> layer(fastnn.randn(7, 2, 16), fastnn.randn(10, 2, 16)).shape
+        torch.Size([7, 2, 16])
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__()
+        made: dict[str, Any] = {"device": device, "dtype": dtype}
+        attention: dict[str, Any] = {"dropout": dropout, "batch_first": batch_first, "bias": bias, **made}
+        self.self_attn = MultiheadAttention(d_model, nhead, **attention)
+        self.multihead_attn = MultiheadAttention(d_model, nhead, **attention)
+        self.linear1 = Linear(d_model, dim_feedforward, bias=bias, **made)
+        self.dropout = Dropout(dropout)
+        self.linear2 = Linear(dim_feedforward, d_model, bias=bias, **made)
+        self.norm_first = norm_first
+        self.norm1 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **made)
+        self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **made)
+        self.norm3 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **made)
+        self.dropout1 = Dropout(dropout)
+        self.dropout2 = Dropout(dropout)
+        self.dropout3 = Dropout(dropout)
+        self.activation = _activation_function(activation)
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool = False,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        def attend(x: Tensor) -> Tensor:
+            attended, _ = self.self_attn(
+                x,
+                x,
+                x,
+                attn_mask=tgt_mask,
+                key_padding_mask=tgt_key_padding_mask,
+                is_causal=tgt_is_causal,
+                need_weights=False,
+            )
+            result: Tensor = self.dropout1(attended)
+            return result
+
+        def attend_to_memory(x: Tensor) -> Tensor:
+            attended, _ = self.multihead_attn(
+                x,
+                memory,
+                memory,
+                attn_mask=memory_mask,
+                key_padding_mask=memory_key_padding_mask,
+                is_causal=memory_is_causal,
+                need_weights=False,
+            )
+            result: Tensor = self.dropout2(attended)
+            return result
+
+        x = tgt
+        if self.norm_first:
+            x = x + attend(self.norm1(x))
+            x = x + attend_to_memory(self.norm2(x))
+            return x + self._feed_forward(self.norm3(x), self.dropout3)
+        x = self.norm1(x + attend(x))
+        x = self.norm2(x + attend_to_memory(x))
+        result: Tensor = self.norm3(x + self._feed_forward(x, self.dropout3))
+        return result
+
+
+class TransformerEncoder(Module):
+    """Copies of one encoder layer, one after the other.
+
+    Args:
+        encoder_layer: the layer that is copied; all copies start with its weights.
+        num_layers: how many.
+        norm: a module applied to the result.
+        enable_nested_tensor, mask_check: accepted for compatibility; there are no nested tensors.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> layer = nn.TransformerEncoderLayer(d_model=16, nhead=4, dim_feedforward=32)
+        >>> nn.TransformerEncoder(layer, num_layers=2)(fastnn.randn(10, 2, 16)).shape
+        torch.Size([10, 2, 16])
+    """
+
+    def __init__(
+        self,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
+        super().__init__()
+        self.layers = _copies(encoder_layer, num_layers)
+        self.num_layers = num_layers
+        self.norm = norm
+        self.enable_nested_tensor = enable_nested_tensor
+        self.mask_check = mask_check
+
+    def forward(
+        self,
+        src: Tensor,
+        mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool | None = None,
+    ) -> Tensor:
+        if len(self.layers) > 0:
+            attention = getattr(self.layers[0], "self_attn", None)
+            length = _sequence_length(src, bool(getattr(attention, "batch_first", False)))
+            is_causal = _is_causal(mask, is_causal, length)
+        output = src
+        for layer in self.layers:
+            output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=src_key_padding_mask)
+        if self.norm is not None:
+            output = self.norm(output)
+        return output
+
+
+class TransformerDecoder(Module):
+    """Copies of one decoder layer, one after the other.
+
+    Args:
+        decoder_layer: the layer that is copied; all copies start with its weights.
+        num_layers: how many.
+        norm: a module applied to the result.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> layer = nn.TransformerDecoderLayer(d_model=16, nhead=4, dim_feedforward=32)
+        >>> nn.TransformerDecoder(layer, num_layers=2)(fastnn.randn(7, 2, 16), fastnn.randn(9, 2, 16)).shape
+        torch.Size([7, 2, 16])
+    """
+
+    def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+        super().__init__()
+        self.layers = _copies(decoder_layer, num_layers)
+        self.num_layers = num_layers
+        self.norm = norm
+
+    def forward(
+        self,
+        tgt: Tensor,
+        memory: Tensor,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        if len(self.layers) > 0:
+            attention = getattr(self.layers[0], "self_attn", None)
+            length = _sequence_length(tgt, bool(getattr(attention, "batch_first", False)))
+            tgt_is_causal = _is_causal(tgt_mask, tgt_is_causal, length)
+        output = tgt
+        for layer in self.layers:
+            output = layer(
+                output,
+                memory,
+                tgt_mask=tgt_mask,
+                memory_mask=memory_mask,
+                tgt_key_padding_mask=tgt_key_padding_mask,
+                memory_key_padding_mask=memory_key_padding_mask,
+                tgt_is_causal=tgt_is_causal,
+                memory_is_causal=memory_is_causal,
+            )
+        if self.norm is not None:
+            output = self.norm(output)
+        return output
+
+
+class Transformer(Module):
+    """An encoder and a decoder that attends to its result.
+
+    Args:
+        d_model: the size of the features. Default: 512.
+        nhead: how many attention heads. Default: 8.
+        num_encoder_layers, num_decoder_layers: Default: 6.
+        dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias: as for
+            `TransformerEncoderLayer`.
+        custom_encoder, custom_decoder: modules to use instead.
+        device, dtype: of the parameters.
+
+    Shape:
+        src (S, N, d_model), tgt and result (T, N, d_model); with `batch_first` (N, S, d_model) and so on.
+
+    Raises:
+        RuntimeError: batch or feature sizes of src and tgt do not go together.
+
+    Vaswani et al., Attention Is All You Need (2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> model = nn.Transformer(16, 4, 1, 1, dim_feedforward=32)
+        >>> model(fastnn.randn(10, 2, 16), fastnn.randn(7, 2, 16)).shape
+        torch.Size([7, 2, 16])
+    """
+
+    def __init__(
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        custom_encoder: Any | None = None,
+        custom_decoder: Any | None = None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__()
+        made: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
+        sizes = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first)
+        if custom_encoder is not None:
+            self.encoder = custom_encoder
+        else:
+            self.encoder = TransformerEncoder(
+                TransformerEncoderLayer(*sizes, **made),
+                num_encoder_layers,
+                LayerNorm(d_model, eps=layer_norm_eps, **made),
+            )
+        if custom_decoder is not None:
+            self.decoder = custom_decoder
+        else:
+            self.decoder = TransformerDecoder(
+                TransformerDecoderLayer(*sizes, **made),
+                num_decoder_layers,
+                LayerNorm(d_model, eps=layer_norm_eps, **made),
+            )
+        self._reset_parameters()
+        self.d_model = d_model
+        self.nhead = nhead
+        self.batch_first = batch_first
+
+    def _reset_parameters(self) -> None:
+        """Draw every matrix anew from the Xavier distribution."""
+        for param in self.parameters():
+            if param.dim() > 1:
+                init.xavier_uniform_(param)
+
+    def forward(
+        self,
+        src: Tensor,
+        tgt: Tensor,
+        src_mask: Tensor | None = None,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        batch = 0 if self.batch_first else 1
+        if src.dim() == 3 and src.size(batch) != tgt.size(batch):
+            raise RuntimeError("the batch number of src and tgt must be equal")
+        if src.size(-1) != self.d_model or tgt.size(-1) != self.d_model:
+            raise RuntimeError("the feature number of src and tgt must be equal to d_model")
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
+        result: Tensor = self.decoder(
+            tgt,
+            memory,
+            tgt_mask=tgt_mask,
+            memory_mask=memory_mask,
+            tgt_key_padding_mask=tgt_key_padding_mask,
+            memory_key_padding_mask=memory_key_padding_mask,
+            tgt_is_causal=tgt_is_causal,
+            memory_is_causal=memory_is_causal,
+        )
+        return result
+
+    @staticmethod
+    def generate_square_subsequent_mask(
+        sz: int, device: Device | str | None = None, dtype: DType | None = None
+    ) -> Tensor:
+        """Return the causal mask of shape (sz, sz): minus infinity above the diagonal, 0 elsewhere.
+
+        Example:
+            >>> from fastnn import nn
+            >>> nn.Transformer.generate_square_subsequent_mask(2).tolist()
+            [[0.0, -inf], [0.0, 0.0]]
+        """
+        return _causal_mask(sz, device, dtype)
