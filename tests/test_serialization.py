@@ -59,7 +59,7 @@ def assert_same(left, right):
     if hasattr(left, "untyped_storage"):
         assert facts(left) == facts(right)
     elif isinstance(left, dict):
-        assert type(left) is type(right) and list(left) == list(right)
+        assert isinstance(right, OrderedDict) == isinstance(left, OrderedDict) and list(left) == list(right)
         for name in left:
             assert_same(left[name], right[name])
         assert_same(getattr(left, "_metadata", None), getattr(right, "_metadata", None))
@@ -69,8 +69,8 @@ def assert_same(left, right):
             assert_same(one, other)
     else:
         assert str(left) == str(right)
-    if not hasattr(left, "untyped_storage") and type(left).__module__ in ("builtins", "collections"):
-        assert type(left) is type(right)
+    if not hasattr(left, "untyped_storage") and not isinstance(left, OrderedDict):
+        assert type(left).__name__ == type(right).__name__
 
 
 def sample(torch):

@@ -75,6 +75,9 @@ Device parse_device(py::handle object);
 void check_device(py::handle object, const char* op);
 Generator* generator_of(PyObject* object);                 // null if it is none
 
+// The name of a memory format; null if it is none.
+const std::string* memory_format_name(PyObject* object);
+
 std::optional<Scalar> scalar_of(PyObject* object);         // Python and NumPy numbers; no tensors
 
 // --- the other files ---------------------------------------------------------------------------------------------

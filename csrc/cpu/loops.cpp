@@ -142,18 +142,18 @@ struct Operand {
         direct(view.dtype == loop) {}
 };
 
-void gather(void* dst, const Operand& from, const char* src, std::int64_t rows, std::int64_t width,
-            std::int64_t row_stride, std::int64_t stride) {
-  switch (from.size) {
+void gather_tile(void* dst, std::int64_t size, const char* src, std::int64_t rows, std::int64_t width,
+                 std::int64_t row_stride, std::int64_t stride) {
+  switch (size) {
     case 1: return gather_words<std::uint8_t>(dst, src, rows, width, row_stride, stride);
     case 2: return gather_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
     case 4: return gather_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
     default: return gather_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
   }
 }
-void scatter(char* dst, const Operand& to, const void* src, std::int64_t rows, std::int64_t width,
-             std::int64_t row_stride, std::int64_t stride) {
-  switch (to.size) {
+void scatter_tile(char* dst, std::int64_t size, const void* src, std::int64_t rows, std::int64_t width,
+                  std::int64_t row_stride, std::int64_t stride) {
+  switch (size) {
     case 1: return scatter_words<std::uint8_t>(dst, src, rows, width, row_stride, stride);
     case 2: return scatter_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
     case 4: return scatter_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
@@ -325,12 +325,12 @@ class Runner {
     if (strides[0] == 0 && (tile.rows == 1 || strides[1] == 0)) return repeat(k, source, n);
     filled_[k] = nullptr;
     if (operand.direct) {
-      gather(buffer_[k], operand, source, tile.rows, tile.width, strides[1], strides[0]);
+      gather_tile(buffer_[k], operand.size, source, tile.rows, tile.width, strides[1], strides[0]);
       return buffer_[k];
     }
     const void* contiguous = source;
     if (tile.rows > 1 || !dense(plan_, k)) {
-      gather(scratch_, operand, source, tile.rows, tile.width, strides[1], strides[0]);
+      gather_tile(scratch_, operand.size, source, tile.rows, tile.width, strides[1], strides[0]);
       contiguous = scratch_;
     }
     converter(operand.loop_dtype, operand.dtype)(buffer_[k], contiguous, n);
@@ -342,11 +342,10 @@ class Runner {
     if (filled_[k] == source && filled_count_[k] >= n) return buffer_[k];
     filled_[k] = source;
     filled_count_[k] = n;
-    Operand loop = plan_.operand[k];
-    loop.size = itemsize(loop.loop_dtype);
+    const Operand& operand = plan_.operand[k];
     alignas(8) char value[8];
-    converter(loop.loop_dtype, loop.dtype)(value, source, 1);
-    gather(buffer_[k], loop, value, 1, n, 0, 0);
+    converter(operand.loop_dtype, operand.dtype)(value, source, 1);
+    gather_tile(buffer_[k], itemsize(operand.loop_dtype), value, 1, n, 0, 0);
     return buffer_[k];
   }
 
@@ -361,7 +360,7 @@ class Runner {
       if (whole) return;
       source = scratch_;
     }
-    scatter(target, operand, source, tile.rows, tile.width, strides[1], strides[0]);
+    scatter_tile(target, operand.size, source, tile.rows, tile.width, strides[1], strides[0]);
   }
 
   const Plan& plan_;
@@ -429,6 +428,10 @@ bool same_geometry(const View& a, const View& b) {
 }  // namespace
 
 ConvertFn converter(DType to, DType from) { return kConvert.of[static_cast<int>(to)][static_cast<int>(from)]; }
+
+void gather(void* dst, const char* src, std::int64_t stride, std::int64_t n, std::int64_t size) {
+  gather_tile(dst, size, src, 1, n, 0, stride);
+}
 
 void run_pointwise(const View& out, const View* inputs, int arity, DType compute, const LoopTable& table,
                    const Params& params) {

@@ -33,4 +33,7 @@ void launch(const View& out, const View* inputs, DType compute, const Params& pa
 using ConvertFn = void (*)(void* dst, const void* src, std::int64_t n);
 ConvertFn converter(DType to, DType from);
 
+// dst[i] = *(src + i * stride): n words of `size` bytes, the stride in bytes, into contiguous memory.
+void gather(void* dst, const char* src, std::int64_t stride, std::int64_t n, std::int64_t size);
+
 FASTNN_CPU_END

@@ -1,5 +1,7 @@
 // Dropout. Its mask is a function of a seed and of the element's number, so the backward pass makes it again: no mask
 // is kept, and nothing at all for an input that needs no gradient.
+#include "ops/dropout.h"
+
 #include <cmath>
 #include <mutex>
 
@@ -89,14 +91,15 @@ Tensor dropout_checked(const Tensor& input, double p, bool training, bool inplac
 Tensor nn_dropout(const Tensor& input, double p, bool training, bool inplace) {
   return dropout_checked(input, p, training, inplace, ErrorKind::Value);
 }
-Tensor dropout(const Tensor& input, double p, bool train) {
-  return dropout_checked(input, p, train, false, ErrorKind::Runtime);
-}
 Tensor dropout_(const Tensor& input, double p, bool train) {
   return dropout_checked(input, p, train, true, ErrorKind::Runtime);
 }
 
 }  // namespace
+
+Tensor dropout(const Tensor& input, double p, bool train) {
+  return dropout_checked(input, p, train, false, ErrorKind::Runtime);
+}
 
 FASTNN_OPS(dropout) {
   op("nn.dropout(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor", &nn_dropout, op_fn);

@@ -79,7 +79,13 @@ _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",
+    "default_generator": "random",
     "fork_rng": "random",
+    "get_rng_state": "random",
+    "initial_seed": "random",
+    "manual_seed": "random",
+    "seed": "random",
+    "set_rng_state": "random",
 }
 
 

@@ -323,7 +323,6 @@ def _install() -> None:
         "new": new,
         "backward": backward,
         "__repr__": _repr,
-        "__str__": _repr,
         "__format__": _format,
         "__iter__": _iter,
         "__reversed__": _reversed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _C
 from fastnn.nn import Module
 
 from .report import keeps_statistics, report
@@ -185,7 +184,9 @@ def fingerprint(model: Module) -> dict[str, str]:
 def _digest(tensor: Any) -> str:
     from hashlib import sha256
 
+    from fastnn.serialization._memory import storage_bytes
+
     data = tensor.detach().contiguous()
-    if data.dtype == _C.bfloat16:  # NumPy has no such type
-        data = data.view(_C.int16)
-    return sha256(data.numpy().data).hexdigest()
+    start = data.storage_offset() * data.element_size()
+    memory = storage_bytes(data.untyped_storage())
+    return sha256(memory[start : start + data.numel() * data.element_size()]).hexdigest()

@@ -37,11 +37,18 @@ from ._functional.loss import (
     triplet_margin_with_distance_loss,
 )
 from ._functional.normalization import local_response_norm
-from ._functional.pooling import lp_pool1d, lp_pool2d
+from ._functional.padding import pad
+from ._functional.pooling import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+)
 from ._functional.vision import (
     channel_shuffle,
     interpolate,
-    pad,
     pixel_shuffle,
     pixel_unshuffle,
     upsample,
@@ -51,11 +58,7 @@ from ._functional.vision import (
 
 # Implemented in C++ under these very signatures.
 adaptive_avg_pool1d = _nn.adaptive_avg_pool1d
-adaptive_avg_pool2d = _nn.adaptive_avg_pool2d
-adaptive_avg_pool3d = _nn.adaptive_avg_pool3d
 adaptive_max_pool1d = _nn.adaptive_max_pool1d
-adaptive_max_pool2d = _nn.adaptive_max_pool2d
-adaptive_max_pool3d = _nn.adaptive_max_pool3d
 avg_pool1d = _nn.avg_pool1d
 avg_pool2d = _nn.avg_pool2d
 avg_pool3d = _nn.avg_pool3d

@@ -68,6 +68,8 @@ class Pickler:
             container(self, obj)
         elif isinstance(obj, _C.Tensor):
             self._save_tensor(obj)
+        elif isinstance(obj, OrderedDict) and kind.__module__.startswith("fastnn."):  # what state_dict() returns
+            self._save_ordered_dict(obj)
         elif kind is _C.Size:
             self._reduce(obj, ("torch", "Size"), (tuple(obj),))
         elif kind is _C.device:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from fastnn import _C
 from fastnn._C import Tensor
-from fastnn._C import nn as _nn
 
 from ._common import ntuple
+from .padding import pad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
     _, _, columns = _windows("unfold", input, kernel_size, dilation, padding, stride)
     x = input if input.dim() == 4 else input.unsqueeze(0)
     pad_h, pad_w = ntuple(padding, 2)
-    x = _nn.pad(x, [pad_w, pad_w, pad_h, pad_h])
+    x = pad(x, [pad_w, pad_w, pad_h, pad_h])
     flat = x.reshape(x.size(0), x.size(1), -1).index_select(2, columns.reshape(-1))
     result = flat.reshape(x.size(0), x.size(1) * columns.size(0), columns.size(1))
     return result if input.dim() == 4 else result.squeeze(0)

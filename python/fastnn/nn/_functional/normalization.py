@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
+from .padding import pad
+
 if TYPE_CHECKING:
     pass
 
@@ -26,6 +28,6 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     if input.numel() == 0:
         return input
     square = (input * input).reshape(input.size(0), 1, input.size(1), -1)
-    padded = _nn.pad(square, (0, 0, size // 2, (size - 1) // 2))
+    padded = pad(square, (0, 0, size // 2, (size - 1) // 2))
     mean = _nn.avg_pool2d(padded, (size, 1), 1).reshape(input.shape)
     return input / (mean * alpha + k) ** beta

@@ -1,4 +1,4 @@
-"""Padding modes, pixel shuffles and resizing of images and signals."""
+"""Pixel shuffles and resizing of images and signals."""
 
 from __future__ import annotations
 
@@ -15,64 +15,6 @@ if TYPE_CHECKING:
 
 # Keys' cubic convolution kernel, with the parameter that common image libraries use.
 _CUBIC_A = -0.75
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Add elements around the last dimensions, or with negative sizes take them away.
-
-    Args:
-        input: any shape.
-        pad: (before, after) of the last dimension, then of the one before it, and so on.
-        mode: "constant", "reflect" (mirrored, without the edge), "replicate" (the edge) or "circular".
-        value: what "constant" fills with. Default: 0.
-
-    Raises:
-        NotImplementedError: the mode is unknown, or does not go with the number of dimensions.
-        RuntimeError: a padding is larger than the mode allows.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.pad(fastnn.tensor([[1.0, 2.0, 3.0]]), (1, 1), mode="reflect")
-        tensor([[2., 1., 2., 3., 2.]])
-    """
-    if mode == "constant":
-        return _nn.pad(input, tuple(pad), "constant", value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
-    count = len(pad) // 2
-    if len(pad) % 2 or not 1 <= count <= 3 or input.dim() not in (count + 1, count + 2):
-        raise NotImplementedError(
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; "
-            f"got pad of length {len(pad)} and input of shape {tuple(input.shape)}"
-        )
-    for i in range(count):
-        dim = input.dim() - 1 - i
-        before, after = pad[2 * i], pad[2 * i + 1]
-        if before or after:
-            places = _padded_places(mode, input.size(dim), before, after, tuple(input.shape), dim)
-            input = input.index_select(dim, _C.tensor(places, dtype=_C.int64))
-    return input
-
-
-def _padded_places(mode: str, size: int, before: int, after: int, shape: tuple[int, ...], dim: int) -> list[int]:
-    """For each element of the padded dimension, where it comes from."""
-    places = range(-before, size + after)
-    if size == 0 or len(places) <= 0:
-        raise RuntimeError(f"pad: dimension {dim} of shape {shape} with padding ({before}, {after}) is empty")
-    if mode == "replicate":
-        return [min(max(i, 0), size - 1) for i in places]
-    if mode == "reflect":
-        if before >= size or after >= size:
-            raise RuntimeError(
-                "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
-                f"padding ({before}, {after}) at dimension {dim} of input {list(shape)}"
-            )
-        return [size - 1 - abs(size - 1 - abs(i)) for i in places]
-    if before > size or after > size:
-        raise RuntimeError("Padding value causes wrapping around more than once.")
-    return [i % size for i in places]
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -195,7 +137,7 @@ def interpolate(
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode does not take it")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor, spatial)
     if mode == "area":
-        pool = {1: _nn.adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: _nn.adaptive_avg_pool3d}[spatial]
+        pool: Any = {1: _nn.adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: _nn.adaptive_avg_pool3d}[spatial]
         pooled: Tensor = pool(input, sizes)
         return pooled
     for i, (out_size, scale) in enumerate(zip(sizes, scales, strict=True)):
