@@ -514,7 +514,7 @@ Tensor norm_gradient(const Tensor& g0, const Tensor& x, const Tensor& out0, doub
   const Tensor g = dims.with_dims(g0, keepdim);
   const Tensor out = dims.with_dims(out0, keepdim);
   const Tensor zero = eq(out, Scalar(0).wrapped());
-  if (ord == 0) return zero_like(x);
+  if (ord == 0) return Tensor();  // constant almost everywhere
   if (ord == 1) return mul(sign(x), g);
   if (ord == 2) return mul(x, masked_fill(div(g, out), zero, Scalar(0)));
   const Tensor magnitude = abs(x);
