@@ -283,11 +283,13 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
 def _split_along(name: str, input: Tensor, what: Any, dim: int, least: int) -> tuple[Tensor, ...]:
     if input.dim() < least:
         raise RuntimeError(
-            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} dimensions!"
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} "
+            "dimensions!"
         )
     if isinstance(what, int) and input.shape[dim] % what:
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not divisible by the split_size {what}!"
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} "
+            f"is not divisible by the split_size {what}!"
         )
     return tensor_split(input, what, dim)
 
@@ -332,6 +334,10 @@ def can_cast(from_: Any, to: Any) -> bool:
     return _C._can_cast(from_, to)
 
 
+# Bits, bits of the mantissa, largest exponent.
+_FLOATS = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
+
+
 class finfo:
     """Limits of a floating point dtype.
 
@@ -342,14 +348,12 @@ class finfo:
         1.1920928955078125e-07
     """
 
-    _TABLE = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
-
     def __init__(self, type: Any = None) -> None:
         dtype = _C.get_default_dtype() if type is None else type
         name = repr(dtype).split(".")[-1]
-        if name not in self._TABLE:
+        if name not in _FLOATS:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
-        self.bits, mantissa, largest = self._TABLE[name]
+        self.bits, mantissa, largest = _FLOATS[name]
         self.dtype = name
         self.eps = 2.0**-mantissa
         self.max = (2.0 - self.eps) * 2.0**largest
@@ -363,8 +367,8 @@ class finfo:
             return f"{value:.6g}"
 
         return (
-            f"finfo(resolution={text(self.resolution)}, min={text(self.min)}, max={text(self.max)}, eps={text(self.eps)}, "
-            f"smallest_normal={text(self.tiny)}, tiny={text(self.tiny)}, dtype={self.dtype})"
+            f"finfo(resolution={text(self.resolution)}, min={text(self.min)}, max={text(self.max)}, "
+            f"eps={text(self.eps)}, smallest_normal={text(self.tiny)}, tiny={text(self.tiny)}, dtype={self.dtype})"
         )
 
 

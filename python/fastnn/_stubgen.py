@@ -1,6 +1,6 @@
-"""Writes the type stubs ``_C.pyi`` and ``__init__.pyi`` from what the extension has registered.
+"""Writes the type stubs from what the extension has registered: ``_C.pyi``, and those of the modules that export it.
 
-``python -m fastnn._stubgen`` writes both files; with ``--check`` it prints how they differ from what it would write,
+``python -m fastnn._stubgen`` writes the files; with ``--check`` it prints how they differ from what it would write,
 and exits with 1 if they do.
 
 Operations are typed by their schemas. What is not an operation is typed by the signature that pybind11 puts into the
@@ -53,6 +53,9 @@ _DeviceLike: TypeAlias = device | builtins.str | builtins.int | None
 _DTypeLike: TypeAlias = dtype | type[builtins.float] | type[builtins.int] | type[builtins.bool]
 _Index: TypeAlias = builtins.int | slice | EllipsisType | Tensor | Sequence[Any] | NDArray[Any] | None
 """
+
+# Submodules of the extension that Python modules of the same name export. (`nn.functional` lists its names itself.)
+NAMESPACES = ("linalg", "special")
 
 # --- types -----------------------------------------------------------------------------------------------------------
 
@@ -193,6 +196,7 @@ TENSOR_METHODS = {
     "storage_offset": "(self) -> _int",
     "stride": ("(self, dim: None = None) -> tuple[_int, ...]", "(self, dim: _int) -> _int"),
     "tolist": "(self) -> Any",
+    "__repr__": "(self) -> _str",
     # Operators.
     "__bool__": "(self) -> _bool",
     "__float__": "(self) -> _float",
@@ -564,6 +568,32 @@ def _extension_stub() -> str:
     return "\n".join([HEADER + PRELUDE, *named.lines(), *lines]).rstrip() + "\n"
 
 
+def _namespace_stub(namespace: str) -> str:
+    """A module that exports a namespace of the extension, such as ``fastnn.linalg``."""
+    from fastnn import _C
+
+    lines: list[str] = []
+    named = NamedTuples()
+    for name, operation in sorted(vars(getattr(_C, namespace, _Empty)).items()):
+        if not name.startswith("_"):
+            lines += _define(name, _operation_lines(name, operation, False, named))
+    body = "\n".join(lines)
+    used = set(re.findall(r"\w+", body))
+    imports = []
+    for module, names in (
+        ("collections.abc", ("Sequence",)),
+        ("typing", ("Literal", "overload")),
+        ("fastnn._C", ("Generator", "Tensor", *re.findall(r"^_\w+", PRELUDE, re.MULTILINE), *named.fields)),
+    ):
+        if found := sorted(used.intersection(names)):
+            imports.append(f"from {module} import {', '.join(found)}")
+    return "\n".join([HEADER, *imports, "", body]).rstrip() + "\n"
+
+
+class _Empty:
+    """Stands for a namespace without operations."""
+
+
 def _package_stub() -> str:
     """The top level: the extension's public names, those of Python modules, and the submodules."""
     import fastnn
@@ -596,13 +626,15 @@ def stubs() -> dict[Path, str]:
         StubError: if something is registered that cannot be typed.
     """
     folder = Path(__file__).parent
-    return {folder / "_C.pyi": _extension_stub(), folder / "__init__.pyi": _package_stub()}
+    texts = {"_C": _extension_stub(), "__init__": _package_stub()}
+    texts |= {namespace: _namespace_stub(namespace) for namespace in NAMESPACES}
+    return {folder / f"{name}.pyi": text for name, text in texts.items()}
 
 
 def _difference(path: Path, expected: str) -> Iterable[str]:
     found = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = (text.splitlines(keepends=True) for text in (found, expected))
-    return difflib.unified_diff(*lines, f"{path.name} on disk", f"{path.name} as it should be")
+    old, new = found.splitlines(keepends=True), expected.splitlines(keepends=True)
+    return difflib.unified_diff(old, new, f"{path.name} on disk", f"{path.name} as it should be")
 
 
 def main(arguments: list[str]) -> int:

@@ -36,7 +36,8 @@ def _gradients(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) ->
             raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
         if gradient.shape != output.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output has a shape of {gradient.shape} and output has a shape of {output.shape}."
+                f"Mismatch in shape: grad_output has a shape of {gradient.shape} and output has a shape of "
+                f"{output.shape}."
             )
         result.append(gradient)
     return result
@@ -161,8 +162,8 @@ def grad(
     results = _C._run_backward(roots, _gradients(roots, weights), keep, create_graph, list(wanted), True)
     if not allow_unused and any(result is None for result in results):
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this "
-            "is the desired behavior."
+            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+            "this is the desired behavior."
         )
     if materialize_grads:
         results = [

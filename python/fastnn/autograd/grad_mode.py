@@ -179,7 +179,7 @@ class inference_mode(_ModeContext):
         self.prev = (True, False)
 
     def _copy(self) -> inference_mode:
-        return cast("inference_mode", type(self)(self.mode))
+        return type(self)(self.mode)
 
     def __enter__(self) -> None:
         self.prev = (_C.is_grad_enabled(), _C.is_inference_mode_enabled())

@@ -101,7 +101,8 @@ def gradcheck(
     checked = [i for i, one in enumerate(arguments) if isinstance(one, Tensor) and one.requires_grad]
     if not checked:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "requires_grad=True."
         )
     try:
         _check(func, arguments, checked, eps, atol, rtol, nondet_tol)
@@ -136,7 +137,8 @@ def _check(
             for a, b in zip(first, again, strict=True):
                 if a.numel() and (a - b).abs().max().item() > nondet_tol:
                     raise GradcheckError(
-                        "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values"
+                        "Backward is not reentrant, i.e., running backward with same input and grad_output multiple "
+                        "times gives different values"
                     )
             analytic.append([one.detach().reshape(-1).tolist() for one in first])
         for place, position in enumerate(checked):
