@@ -352,6 +352,7 @@ def test_default_collate_equals_pytorch(torch, name):
     assert structure(own) == structure(torch.utils.data.default_collate(batches(torch)[name]))
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # PyTorch's, about its own copy
 @pytest.mark.parametrize("name", batches(fastnn))
 def test_default_convert_equals_pytorch(torch, name):
     own = default_convert(batches(fastnn)[name])

@@ -316,15 +316,17 @@ def test_reduction(name: str, reduction: str) -> None:
 
 @pytest.mark.parametrize("flags", [(False, None), (None, False), (True, True)])
 @pytest.mark.parametrize("name", ["l1_loss", "mse_loss", "smooth_l1_loss", "cross_entropy", "nll_loss"])
+@pytest.mark.filterwarnings("ignore:size_average and reduce args will be deprecated")
 def test_deprecated_reduction_flags(name: str, flags: tuple[bool | None, bool | None]) -> None:
     function, inputs = LOSSES[name]
     row = Layer(lambda n: None, inputs)
+    check_same(lambda T: function(T.nn.functional)(*tensors(T, row), size_average=flags[0], reduce=flags[1]))
 
-    def run(T: Any) -> Any:
-        with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
-            return function(T.nn.functional)(*tensors(T, row), size_average=flags[0], reduce=flags[1])
 
-    check_same(run)
+@pytest.mark.parametrize("build", [nn.MSELoss, nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.KLDivLoss])
+def test_deprecated_reduction_flags_of_layers_warn(build: Any) -> None:
+    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+        assert build(size_average=False).reduction == "sum"
 
 
 def test_weights_of_losses() -> None:
@@ -656,9 +658,7 @@ ERRORS: dict[str, Callable[[Any, Any], Any]] = {
     "softmax2d": lambda T, n: n.Softmax2d()(T.ones(2, 3)),
     "glu_odd": lambda T, n: n.GLU()(T.ones(2, 3)),
     "prelu": lambda T, n: n.PReLU(3)(T.ones(2, 4)),
-    "one_hot_negative": lambda T, n: n.functional.one_hot(T.tensor([-1])),
     "one_hot_large": lambda T, n: n.functional.one_hot(T.tensor([3]), 2),
-    "one_hot_float": lambda T, n: n.functional.one_hot(T.tensor([1.0])),
     "l1_reduction": lambda T, n: n.L1Loss(reduction="average")(T.ones(1), T.ones(1)),
     "smooth_l1_beta": lambda T, n: n.SmoothL1Loss(beta=-1.0)(T.ones(1), T.ones(1)),
     "huber_delta": lambda T, n: n.HuberLoss(delta=0.0)(T.ones(1), T.ones(1)),
@@ -690,6 +690,8 @@ def test_error(name: str) -> None:
 TYPES_ONLY: dict[str, Callable[[Any, Any], Any]] = {
     "conv_padding_mode": lambda T, n: n.Conv2d(3, 4, 3, padding_mode="mirror"),
     "softshrink": lambda T, n: n.Softshrink(-1.0)(T.ones(2)),
+    "one_hot_negative": lambda T, n: n.functional.one_hot(T.tensor([-1])),
+    "one_hot_float": lambda T, n: n.functional.one_hot(T.tensor([1.0])),
     "conv_padding_text": lambda T, n: n.Conv2d(3, 4, 3, padding="half"),
     "conv1d_dimensions": lambda T, n: n.Conv1d(1, 1, 1)(T.ones(3)),
     "reflect_too_far": lambda T, n: n.ReflectionPad1d(3)(T.ones(1, 1, 3)),

@@ -134,8 +134,9 @@ def test_values(name, options, dtype):
 @pytest.mark.parametrize(("name", "options"), CASES, ids=CASE_NAMES)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16"])
 def test_values_equal_pytorch(torch, name, options, dtype):
-    if dtype == "float16" and name != "SGD" and options.get("eps", 1e-8) < 1e-7:
-        options = {**options, "eps": 1e-3}  # the default rounds to 0
+    if dtype == "float16" and name != "SGD":
+        # The default eps rounds to 0, and (1 - 0.999) * grad**2 to few bits or none.
+        options = {**options, "eps": 1e-2, "betas": (0.8, 0.9)}
     steps = 6
     own_params, own = run(fastnn, name, options, steps, dtype)
     their_params, theirs = run(torch, name, options, steps, dtype)
@@ -366,8 +367,8 @@ def test_differentiable(name, options):
         if not differentiable:
             param.requires_grad_()
         optimizer = getattr(fastnn.optim, name)([param], **options, differentiable=differentiable)
-        for _ in range(3):
-            param.grad = 2 * (param if differentiable else param.detach()).clone()
+        for scale in (2.0, 0.02, 0.02):  # falls, so that amsgrad has something to remember
+            param.grad = scale * (param if differentiable else param.detach()).clone()
             optimizer.step()
         return param
 
@@ -630,9 +631,10 @@ def test_gradient_of_wrong_shape_changes_nothing():
     param.grad = fastnn.ones(4)
     param.data = fastnn.ones(3)
     for optimizer in (SGD([param], lr=0.1, momentum=0.9), Adam([param])):
-        with pytest.raises((RuntimeError, ValueError)):
+        with pytest.raises(RuntimeError):
             optimizer.step()
         assert param.tolist() == [1, 1, 1]
+        assert "momentum_buffer" not in optimizer.state.get(param, {})
 
 
 def test_defaults_equal_pytorch(torch):

@@ -160,8 +160,7 @@ class CopySlices final : public Node {
 
 }  // namespace
 
-void after_write(const Tensor& self, const Tensor& result) {
-  bump_version(self);
+void adopt_history(const Tensor& self, const Tensor& result) {
   TensorImpl& impl = *self.impl();
   if (!grad_mode().enabled || !result.defined() || !result.impl()->grad_fn) return;
   const Ref<Node> function(static_cast<Node*>(result.impl()->grad_fn.get()));

@@ -209,8 +209,13 @@ Tensor make_view(const Tensor& self, Dims sizes, Dims strides, std::int64_t offs
 void check_in_place(const Tensor& self, const char* op);
 // `self` as it was before an in-place write: the same memory, with its old history.
 Tensor before_write(const Tensor& self);
-// After a write: counts it, and gives `self` (and its base, if it is a view) the history of `result`.
-void after_write(const Tensor& self, const Tensor& result);
 inline void bump_version(const Tensor& tensor) { ++tensor.impl()->version(); }
+// Gives `self` (and its base, if it is a view) the history of `result`, which was written into it.
+void adopt_history(const Tensor& self, const Tensor& result);
+// After a write: counts it and adopts the history.
+inline void after_write(const Tensor& self, const Tensor& result) {
+  bump_version(self);
+  adopt_history(self, result);
+}
 
 }  // namespace fastnn

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_C, module) {
   init_tensor_type(module);
   init_module_base(module);
   init_ops(module);
+  init_tensor_extras(module);
   init_autograd(module);
   init_numpy(module);
   init_dlpack(module);

@@ -75,11 +75,15 @@ Device parse_device(py::handle object);
 void check_device(py::handle object, const char* op);
 Generator* generator_of(PyObject* object);                 // null if it is none
 
+// The name of a memory format; null if it is none.
+const std::string* memory_format_name(PyObject* object);
+
 std::optional<Scalar> scalar_of(PyObject* object);         // Python and NumPy numbers; no tensors
 
 // --- the other files ---------------------------------------------------------------------------------------------
 
 void init_ops(py::module_& module);          // operations of the registry
+void init_tensor_extras(py::module_& module);
 void init_autograd(py::module_& module);
 void init_numpy(py::module_& module);        // NumPy, buffer protocol, tensor() from nested data
 void tensor_buffer_slots(void*& get, void*& release);

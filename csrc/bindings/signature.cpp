@@ -55,6 +55,7 @@ void parse_type(const OpDef& op, std::string_view text, Param& param) {
       {"float", ParamType::Float},       {"bool", ParamType::Bool},
       {"str", ParamType::String},        {"Scalar", ParamType::Scalar},
       {"dtype", ParamType::DType},       {"generator", ParamType::Generator},
+      {"memory_format", ParamType::MemoryFormat},
   };
   for (const auto& [name, type] : kTypes) {
     if (text == name) {
@@ -127,7 +128,8 @@ void parse_default(const OpDef& op, std::string_view text, Param& param) {
       return;
     case ParamType::Tensor:
     case ParamType::TensorList:
-    case ParamType::Generator: bad_schema(op, "default of a tensor");
+    case ParamType::Generator:
+    case ParamType::MemoryFormat: bad_schema(op, "default of a tensor");
   }
 }
 
@@ -271,10 +273,7 @@ bool set_int_list(const Param& param, PyObject* object, Argument& argument, Call
   return false;
 }
 
-bool set_tensor_list(PyObject* object, Argument& argument, CallFrame& frame) {
-  if (!PyTuple_Check(object) && !PyList_Check(object)) return false;
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(object);
-  PyObject** items = PySequence_Fast_ITEMS(object);
+bool set_tensor_list(PyObject* const* items, Py_ssize_t count, Argument& argument, CallFrame& frame) {
   for (Py_ssize_t i = 0; i < count; ++i) {
     if (!is_tensor(items[i])) return false;
   }
@@ -283,9 +282,14 @@ bool set_tensor_list(PyObject* object, Argument& argument, CallFrame& frame) {
   for (Py_ssize_t i = 0; i < count; ++i) list.push_back(tensor_of(items[i]));
   frame.tensor_lists.reserve(kMaxParams);
   frame.tensor_lists.push_back(std::move(list));
-  argument.kind = Argument::Kind::List;
+  argument.kind = Argument::Kind::Many;
   argument.list = {frame.tensor_lists.back().data(), frame.tensor_lists.back().size()};
   return true;
+}
+
+bool set_tensor_list(PyObject* object, Argument& argument, CallFrame& frame) {
+  if (!PyTuple_Check(object) && !PyList_Check(object)) return false;
+  return set_tensor_list(PySequence_Fast_ITEMS(object), PySequence_Fast_GET_SIZE(object), argument, frame);
 }
 
 void set_tensor(Tensor tensor, Argument& argument, CallFrame& frame) {
@@ -379,6 +383,13 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
       return true;
     }
     case ParamType::IntList: return set_int_list(param, object, argument, frame);
+    case ParamType::MemoryFormat: {
+      const std::string* name = memory_format_name(object);
+      if (name == nullptr) return false;
+      argument.kind = Kind::String;
+      argument.list = {name->data(), name->size()};
+      return true;
+    }
     case ParamType::Generator: {
       Generator* generator = generator_of(object);
       if (generator == nullptr) return false;
@@ -480,9 +491,9 @@ bool parse_arguments(const Signature& signature, CallMode mode, PyObject* const*
     const Param& param = params[static_cast<std::size_t>(i)];
     Argument& argument = frame.arguments[static_cast<std::size_t>(i)];
     if (varargs_from == i) {
-      if (!set_int_list(args + i, count - i, argument, frame)) {
-        return explain("argument '", param.name, "' must be ints, not ", type_name(args[i]));
-      }
+      const bool fits = param.type == ParamType::TensorList ? set_tensor_list(args + i, count - i, argument, frame)
+                                                            : set_int_list(args + i, count - i, argument, frame);
+      if (!fits) return explain("argument '", param.name, "' must be ", param.type_text, ", not ", type_name(args[i]));
     } else if (values[i] != nullptr) {
       if (!set_argument(param, values[i], argument, frame)) {
         return explain("argument '", param.name, "' (position ", i + 1, ") must be ", param.type_text, ", not ",

@@ -21,7 +21,8 @@ enum class ParamType : std::uint8_t {
   Scalar,
   DType,
   IntList,
-  Generator
+  Generator,
+  MemoryFormat
 };
 
 struct Param {

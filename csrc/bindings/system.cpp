@@ -4,6 +4,7 @@
 #include "bindings/python.h"
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "cpu_host/blas.h"
 #include "cpu_host/isa.h"
 #include "kernels/table.h"
 
@@ -27,9 +28,23 @@ py::dict memory_stats() {
   return result;
 }
 
+py::dict information() {
+  py::dict result;
+  result["version"] = FASTNN_VERSION;
+  result["isa"] = isa_in_use();
+  result["isa_available"] = isa_available();
+  result["blas"] = blas_description();
+  result["num_threads"] = num_threads();
+  result["num_threads_reason"] = num_threads_reason();
+  result["allocator"] = memory_stats();
+  return result;
+}
+
 }  // namespace
 
 void init_system(py::module_& module) {
+  module.attr("__version__") = FASTNN_VERSION;
+  module.def("info", &information, "Version, instruction set, BLAS, threads and memory of this installation.");
   set_blocking_hooks({&release_gil, &take_gil});
   module.def("get_num_threads", &num_threads, "The number of threads that kernels use.");
   module.def("set_num_threads", &set_num_threads, py::arg("num"), "Sets the number of threads that kernels use.");

@@ -2,6 +2,8 @@
 #include <array>
 #include <cstring>
 
+#include <pybind11/stl.h>
+
 #include "bindings/python.h"
 
 namespace fastnn::python {
@@ -190,6 +192,11 @@ void check_device(py::handle object, const char* op) {
   const Device device = parse_device(object);
   FASTNN_CHECK(device.type == "cpu", ErrorKind::Runtime, op, ": device '", device_text(device),
                "' is not available: fastnn runs on the CPU (use device='cpu')");
+}
+
+const std::string* memory_format_name(PyObject* object) {
+  if (!py::isinstance<MemoryFormat>(py::handle(object))) return nullptr;
+  return &py::handle(object).cast<MemoryFormat&>().name;
 }
 
 std::optional<Scalar> scalar_of(PyObject* object) {

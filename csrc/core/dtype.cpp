@@ -54,6 +54,8 @@ void fail_not_implemented(const char* op, DType dtype) {
   fail(ErrorKind::NotImplemented, '"', op, "\" not implemented for '", info(dtype).title, "'");
 }
 
+void fail_division_by_zero() { fail(ErrorKind::Runtime, "ZeroDivisionError"); }
+
 std::ostream& operator<<(std::ostream& out, DType dtype) { return out << info(dtype).title; }
 
 }  // namespace fastnn

@@ -88,6 +88,7 @@ void set_default_dtype(DType dtype);
 
 // For kernels: `"op" not implemented for 'Dtype'`. Not inline, so that no room compiles a copy of its own.
 [[noreturn]] void fail_not_implemented(const char* op, DType dtype);
+[[noreturn]] void fail_division_by_zero();
 
 std::ostream& operator<<(std::ostream& out, DType dtype);  // "torch-style" title: Float, Long ...
 

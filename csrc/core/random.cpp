@@ -125,8 +125,7 @@ bool Generator::set_state(std::span<const std::byte> bytes) {
   next_ = static_cast<uint32_t>(layout.next);
   std::transform(layout.words.begin(), layout.words.end(), words_.begin(),
                  [](uint64_t word) { return static_cast<uint32_t>(word); });
-  next_double_normal =
-      layout.has_double_normal != 0 ? std::optional<double>(layout.double_normal) : std::nullopt;
+  next_double_normal = layout.has_double_normal != 0 ? std::optional<double>(layout.double_normal) : std::nullopt;
   next_float_normal = layout.has_float_normal != 0 ? std::optional<float>(layout.float_normal) : std::nullopt;
   return true;
 }
@@ -153,70 +152,7 @@ namespace {
 
 constexpr double kPi = 3.14159265358979323846;
 
-// Cephes' logf for x in (0, 1]: about 1 ulp. Evaluated as PyTorch's kernel does, multiply-adds fused.
-float log_unit(float x) {
-  constexpr float sqrt_half = 0.707106781186547524F;
-  constexpr float ln2_high = 0.693359375F;
-  constexpr float ln2_low = -2.12194440e-4F;
-  constexpr std::array<float, 9> c = {7.0376836292e-2F,  -1.1514610310e-1F, 1.1676998740e-1F,
-                                      -1.2420140846e-1F, 1.4249322787e-1F,  -1.6668057665e-1F,
-                                      2.0000714765e-1F,  -2.4999993993e-1F, 3.3333331174e-1F};
-  const uint32_t bits = std::bit_cast<uint32_t>(x);
-  float exponent = static_cast<float>(static_cast<int32_t>(bits >> 23) - 126);
-  float m = std::bit_cast<float>((bits & 0x007fffffU) | 0x3f000000U);  // [0.5, 1)
-  const bool low = m < sqrt_half;
-  exponent -= low ? 1.0F : 0.0F;
-  m = (m - 1.0F) + (low ? m : 0.0F);
-  const float square = m * m;
-  float y = c[0];
-  for (size_t i = 1; i < c.size(); ++i) y = std::fma(y, m, c[i]);
-  y = std::fma(y * m, square, exponent * ln2_low);
-  y = std::fma(-square, 0.5F, y);
-  return std::fma(exponent, ln2_high, m + y);
-}
-
-struct SinCos {
-  float sin;
-  float cos;
-};
-
-// Cephes' sinf and cosf for x in [0, 2 pi].
-SinCos sincos_turn(float x) {
-  constexpr float four_over_pi = 1.27323954473516F;
-  constexpr float pi4_a = 0.78515625F;  // pi / 4 in three parts
-  constexpr float pi4_b = 2.4187564849853515625e-4F;
-  constexpr float pi4_c = 3.77489497744594108e-8F;
-  const int32_t octant = (static_cast<int32_t>(x * four_over_pi) + 1) & ~1;
-  const auto j = static_cast<float>(octant);
-  x = std::fma(j, -pi4_a, x);
-  x = std::fma(j, -pi4_b, x);
-  x = std::fma(j, -pi4_c, x);
-  const float z = x * x;
-  float c = std::fma(2.443315711809948e-5F, z, -1.388731625493765e-3F);
-  c = std::fma(c, z, 4.166664568298827e-2F);
-  c = std::fma(c * z, z, -0.5F * z) + 1.0F;
-  float s = std::fma(-1.9515295891e-4F, z, 8.3321608736e-3F);
-  s = std::fma(s, z, -1.6666654611e-1F);
-  s = std::fma(s * z, x, x);
-  const bool swapped = (octant & 2) != 0;
-  const float sin = swapped ? c : s;
-  const float cos = swapped ? s : c;
-  return {(octant & 4) != 0 ? -sin : sin, ((octant - 2) & 4) == 0 ? -cos : cos};
-}
-
 }  // namespace
-
-void box_muller(float* data, int64_t blocks, float mean, float std) {
-  constexpr float two_pi = static_cast<float>(2 * kPi);
-  for (; blocks > 0; --blocks, data += kNormalBlock) {
-    for (int i = 0; i < kNormalBlock / 2; ++i) {
-      const float radius = std::sqrt(-2.0F * log_unit(1.0F - data[i]));
-      const SinCos angle = sincos_turn(two_pi * data[i + 8]);
-      data[i] = std::fma(radius * angle.cos, std, mean);
-      data[i + 8] = std::fma(radius * angle.sin, std, mean);
-    }
-  }
-}
 
 void box_muller(double* data, int64_t blocks, double mean, double std) {
   for (; blocks > 0; --blocks, data += kNormalBlock) {
@@ -247,8 +183,7 @@ int64_t poisson(double rate, Generator& generator) {
   if (rate < 10) {
     const double limit = std::exp(-rate);
     int64_t count = 0;
-    for (double product = unit<double>(generator); product > limit; product *= unit<double>(generator))
-      ++count;
+    for (double product = unit<double>(generator); product > limit; product *= unit<double>(generator)) ++count;
     return count;
   }
   const double b = 0.931 + 2.53 * std::sqrt(rate);

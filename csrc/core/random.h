@@ -107,9 +107,7 @@ constexpr int kDigits = std::numeric_limits<T>::digits;
 
 // [0, 1): 24 bits of one word, or 53 bits of two.
 inline float unit_float(uint32_t word) { return static_cast<float>(word & 0xffffffU) * 0x1p-24F; }
-inline double unit_double(uint64_t words) {
-  return static_cast<double>(words & 0x1fffffffffffffULL) * 0x1p-53;
-}
+inline double unit_double(uint64_t words) { return static_cast<double>(words & 0x1fffffffffffffULL) * 0x1p-53; }
 template <typename C>
 C unit(Generator& generator) {
   if constexpr (std::is_same_v<C, double>) {
@@ -150,9 +148,7 @@ template <typename T>
 struct Normal {
   double mean = 0;
   double std = 1;
-  T operator()(Generator& generator) const {
-    return convert<T>(std::fma(standard_normal(generator), std, mean));
-  }
+  T operator()(Generator& generator) const { return convert<T>(std::fma(standard_normal(generator), std, mean)); }
 };
 
 template <typename T>
@@ -177,9 +173,7 @@ struct Cauchy {
 template <typename T>
 struct Exponential {
   double rate = 1;
-  T operator()(Generator& generator) const {
-    return convert<T>(-1.0 / rate * std::log1p(-unit<double>(generator)));
-  }
+  T operator()(Generator& generator) const { return convert<T>(-1.0 / rate * std::log1p(-unit<double>(generator))); }
 };
 
 template <typename T>
@@ -260,9 +254,8 @@ void fill_uniform(T* out, int64_t n, double from, double to, Generator& generato
     for (int64_t start = 0; start < n; start += kChunk) {
       const int64_t count = n - start < kChunk ? n - start : kChunk;
       generator.random32(words.data(), count);
-      if (std::is_same_v<T, float> && uniform.is_unit()) {
-        for (int64_t i = 0; i < count; ++i)
-          out[start + i] = convert<T>(unit_float(words[static_cast<size_t>(i)]));
+      if (kIsBuiltin<T> && uniform.is_unit()) {
+        for (int64_t i = 0; i < count; ++i) out[start + i] = convert<T>(unit_float(words[static_cast<size_t>(i)]));
       } else {
         for (int64_t i = 0; i < count; ++i) {
           out[start + i] = uniform.from_unit(unit_float(words[static_cast<size_t>(i)]));
@@ -276,16 +269,16 @@ void fill_uniform(T* out, int64_t n, double from, double to, Generator& generato
 constexpr int64_t kNormalBlock = 16;
 
 // In place on `blocks` blocks of 16 uniforms: the first 8 of a block give radii, the last 8 give angles.
+// For double it is `box_muller`; for float it is a kernel, which is vectorised.
 template <typename C>
 using BoxMuller = void (*)(C* data, int64_t blocks, C mean, C std);
-void box_muller(float* data, int64_t blocks, float mean, float std);
 void box_muller(double* data, int64_t blocks, double mean, double std);
 
-// Contiguous, n >= kNormalBlock. `transform` may be a faster version of `box_muller` that gives the same
-// bits. The last n % 16 values, if any, are drawn anew as part of a block that ends at the end of `out`.
+// Contiguous, n >= kNormalBlock. The last n % 16 values, if any, are drawn anew as part of a block that ends at the
+// end of `out`.
 template <typename T>
 void fill_normal_blocks(T* out, int64_t n, double mean, double std, Generator& generator,
-                        BoxMuller<Compute<T>> transform = box_muller) {
+                        BoxMuller<Compute<T>> transform) {
   using C = Compute<T>;
   std::array<C, kChunk> buffer;
   const C m = static_cast<C>(mean);
@@ -304,16 +297,6 @@ void fill_normal_blocks(T* out, int64_t n, double mean, double std, Generator& g
   // Uniforms of the tail that the last block will overwrite are drawn all the same, 16-bit floats excepted.
   if constexpr (kIsBuiltin<T>) draw(whole, n - whole, 0);
   draw(n - kNormalBlock, kNormalBlock, kNormalBlock);
-}
-
-template <typename T>
-void fill_normal(T* out, int64_t n, double mean, double std, Generator& generator,
-                 BoxMuller<Compute<T>> transform = box_muller) {
-  if (n < kNormalBlock) {
-    fill(out, n, Normal<T>{mean, std}, generator);
-  } else {
-    fill_normal_blocks(out, n, mean, std, generator, transform);
-  }
 }
 
 // From this length on, random64 and the inside-out shuffle are used: one word would skew the modulo.

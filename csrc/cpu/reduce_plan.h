@@ -94,13 +94,27 @@ class AxesCursor {
   std::int64_t out_ = 0;
 };
 
+// n elements of `size` bytes, `stride` bytes apart, into contiguous memory.
+template <class Word>
+void gather_words(void* to, const char* from, std::int64_t stride, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) static_cast<Word*>(to)[i] = *reinterpret_cast<const Word*>(from + i * stride);
+}
+inline void gather_elements(void* to, const char* from, std::int64_t stride, std::int64_t n, std::int64_t size) {
+  switch (size) {
+    case 1: return gather_words<std::uint8_t>(to, from, stride, n);
+    case 2: return gather_words<std::uint16_t>(to, from, stride, n);
+    case 4: return gather_words<std::uint32_t>(to, from, stride, n);
+    default: return gather_words<std::uint64_t>(to, from, stride, n);
+  }
+}
+
 // Reads n elements with a stride (in elements) as contiguous elements of `to`: `to` has room for n, `scratch` too.
 inline void load_strided(void* to, DType to_dtype, const char* from, DType from_dtype, std::int64_t stride,
                          std::int64_t n, void* scratch) {
   const std::int64_t size = itemsize(from_dtype);
   const void* contiguous = from;
   if (stride != 1) {
-    gather(scratch, from, stride * size, n, size);
+    gather_elements(scratch, from, stride * size, n, size);
     contiguous = scratch;
   }
   converter(to_dtype, from_dtype)(to, contiguous, n);

@@ -108,8 +108,12 @@ struct Vec {
   template <class T>        \
   FASTNN_INLINE
 
+// A parameter that another one decides the type of, so that numbers convert.
+template <class T>
+using Same = std::type_identity_t<Vec<T>>;
+
 // mask ? a : b, lane by lane.
-FASTNN_VEC_FUNCTION Vec<T> select(Mask<T> mask, Vec<T> a, Vec<T> b) {
+FASTNN_VEC_FUNCTION Vec<T> select(Mask<T> mask, Same<T> a, Same<T> b) {
   return Vec<T>::of_lanes(mask.v ? a.lanes() : b.lanes());
 }
 FASTNN_VEC_FUNCTION bool any(Mask<T> mask) {
@@ -120,19 +124,18 @@ FASTNN_VEC_FUNCTION bool any(Mask<T> mask) {
 FASTNN_VEC_FUNCTION Mask<T> is_nan(Vec<T> a) { return a != a; }
 
 // a * b + c: in one rounding where the instruction set can, in two where it cannot.
-FASTNN_VEC_FUNCTION Vec<T> fma(Vec<T> a, Vec<T> b, Vec<T> c) { return Vec<T>(packet::pmadd(a.p, b.p, c.p)); }
-FASTNN_VEC_FUNCTION Vec<T> fma(Vec<T> a, Vec<T> b, T c) { return fma(a, b, Vec<T>(c)); }
+FASTNN_VEC_FUNCTION Vec<T> fma(Vec<T> a, Same<T> b, Same<T> c) { return Vec<T>(packet::pmadd(a.p, b.p, c.p)); }
 // The second operand where either is NaN.
 #if defined(__SSE2__)
-FASTNN_VEC_FUNCTION Vec<T> min(Vec<T> a, Vec<T> b) { return Vec<T>(packet::pmin(b.p, a.p)); }
-FASTNN_VEC_FUNCTION Vec<T> max(Vec<T> a, Vec<T> b) { return Vec<T>(packet::pmax(b.p, a.p)); }
+FASTNN_VEC_FUNCTION Vec<T> min(Vec<T> a, Same<T> b) { return Vec<T>(packet::pmin(b.p, a.p)); }
+FASTNN_VEC_FUNCTION Vec<T> max(Vec<T> a, Same<T> b) { return Vec<T>(packet::pmax(b.p, a.p)); }
 #else
-FASTNN_VEC_FUNCTION Vec<T> min(Vec<T> a, Vec<T> b) { return select(a < b, a, b); }
-FASTNN_VEC_FUNCTION Vec<T> max(Vec<T> a, Vec<T> b) { return select(a > b, a, b); }
+FASTNN_VEC_FUNCTION Vec<T> min(Vec<T> a, Same<T> b) { return select(a < b, a, b); }
+FASTNN_VEC_FUNCTION Vec<T> max(Vec<T> a, Same<T> b) { return select(a > b, a, b); }
 #endif
 // NaN where either operand is: PyTorch's rule for maximum, amax, relu, clamp.
-FASTNN_VEC_FUNCTION Vec<T> min_nan(Vec<T> a, Vec<T> b) { return select(is_nan(a), a, min(a, b)); }
-FASTNN_VEC_FUNCTION Vec<T> max_nan(Vec<T> a, Vec<T> b) { return select(is_nan(a), a, max(a, b)); }
+FASTNN_VEC_FUNCTION Vec<T> min_nan(Vec<T> a, Same<T> b) { return select(is_nan(a), a, min(a, b)); }
+FASTNN_VEC_FUNCTION Vec<T> max_nan(Vec<T> a, Same<T> b) { return select(is_nan(a), a, max(a, b)); }
 
 FASTNN_VEC_FUNCTION Vec<T> abs(Vec<T> a) { return Vec<T>(packet::pabs(a.p)); }
 FASTNN_VEC_FUNCTION Vec<T> sqrt(Vec<T> a) { return Vec<T>(packet::psqrt(a.p)); }

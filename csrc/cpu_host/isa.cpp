@@ -34,7 +34,8 @@ std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> tables = {&cpu::base::table};
 #if defined(FASTNN_HAVE_AVX2)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+      __builtin_cpu_supports("f16c")) {
     tables.push_back(&cpu::avx2::table);
 #if defined(FASTNN_HAVE_AVX512)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&

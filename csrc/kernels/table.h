@@ -1,11 +1,21 @@
 // The device seam: every kernel that a device offers, as pointers to functions over `View`.
 #pragma once
 
+#include "kernels/attention.h"
+#include "kernels/conv.h"
 #include "kernels/elementwise.h"
+#include "kernels/embedding.h"
 #include "kernels/index.h"
+#include "kernels/loss.h"
+#include "kernels/norm.h"
 #include "kernels/reduce.h"
+#include "kernels/scan.h"
+#include "kernels/softmax.h"
+#include "kernels/sort.h"
 #include "kernels/matmul.h"
+#include "kernels/pool.h"
 #include "kernels/optim.h"
+#include "kernels/random.h"
 
 namespace fastnn {
 
@@ -13,10 +23,23 @@ namespace fastnn {
 struct Kernels {
   const char* isa;
   const ElementwiseKernels* elementwise;
+  const UnaryKernels* unary;
+  const CompareKernels* compare;
+  const ActivationKernels* activation;
   const IndexKernels* index;
   const ReduceKernels* reduce;
+  const ScanKernels* scan;
+  const SortKernels* sort;
+  const SoftmaxKernels* softmax;
+  const NormKernels* norm;
+  const LossKernels* loss;
   const MatmulKernels* matmul;
+  const ConvKernels* conv;
+  const PoolKernels* pool;
+  const EmbeddingKernels* embedding;
+  const AttentionKernels* attention;
   const OptimKernels* optim;
+  const RandomKernels* random;
 };
 
 // The table in use.

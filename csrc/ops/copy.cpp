@@ -1,5 +1,7 @@
 #include "ops/copy.h"
 
+#include <algorithm>
+
 #include "autograd/record.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
@@ -25,12 +27,57 @@ void copy_in_place(const Tensor& target, const Tensor& source) {
 }
 
 namespace {
+
+// Strides of a memory format, or nothing for "keep the order of dimensions".
+std::optional<Dims> strides_of_format(const Tensor& input, std::optional<std::string_view> format) {
+  if (!format || *format == "preserve_format") return std::nullopt;
+  if (*format == "contiguous_format") return contiguous_strides(input.sizes());
+  const int ndim = *format == "channels_last" ? 4 : 5;
+  FASTNN_CHECK(input.ndim() == ndim, ErrorKind::Runtime, "required rank ", ndim, " tensor to use ",
+               std::string(*format), " format, got shape ", input.sizes());
+  Dims strides = Dims::filled(ndim, 0);
+  std::int64_t step = 1;
+  for (int i = 0; i < ndim; ++i) {
+    const int dim = i == 0 ? 1 : i == ndim - 1 ? 0 : ndim - i;
+    strides[dim] = step;
+    step *= std::max<std::int64_t>(input.sizes()[dim], 1);
+  }
+  return strides;
+}
+
+Tensor clone_into(const Tensor& input, const Dims& strides) {
+  Tensor out = Tensor::empty_strided(input.sizes(), strides, input.dtype());
+  copy_raw(out, input);
+  if (needs_grad(input)) {
+    record("CloneBackward0", out, {&input}, [](const Tensor& g, Slots& d) { d[0] = g; });
+  }
+  return out;
+}
+
+Tensor clone_as(const Tensor& input, std::optional<std::string_view> format) {
+  const auto strides = strides_of_format(input, format);
+  return strides ? clone_into(input, *strides) : clone(input);
+}
+
+Tensor contiguous_as(const Tensor& input, std::optional<std::string_view> format) {
+  const auto strides = strides_of_format(input, format);
+  if (!strides) return contiguous(input);
+  for (int d = 0; d < input.ndim(); ++d) {
+    if (input.sizes()[d] != 1 && input.strides()[d] != (*strides)[d]) return clone_into(input, *strides);
+  }
+  return input;
+}
+
 Tensor copy_op(const Tensor& self, const Tensor& source, bool) {
   copy_in_place(self, source);
   return self;
 }
 }  // namespace
 
-FASTNN_OPS(copy) { op("copy_(Tensor input, Tensor src, bool non_blocking=False) -> Tensor", &copy_op, op_method); }
+FASTNN_OPS(copy) {
+  op("clone(Tensor input, *, memory_format? memory_format=None) -> Tensor", &clone_as, op_fn | op_method);
+  op("contiguous(Tensor input, memory_format? memory_format=None) -> Tensor", &contiguous_as, op_method);
+  op("copy_(Tensor input, Tensor src, bool non_blocking=False) -> Tensor", &copy_op, op_method);
+}
 
 }  // namespace fastnn

@@ -591,7 +591,7 @@ FASTNN_OPS(matmul) {
      op_fn | op_method | op_inplace | op_out);
   op("tensordot(Tensor a, Tensor b, int dims=2) -> Tensor", &tensordot_count, op_fn);
   op("tensordot(Tensor a, Tensor b, int[] dims_a, int[] dims_b) -> Tensor", &tensordot, op_fn);
-  op("einsum(str equation, Tensor[] operands) -> Tensor", &einsum, op_fn);
+  op("einsum(str equation, *Tensor[] operands) -> Tensor", &einsum, op_fn);
   op("kron(Tensor input, Tensor other) -> Tensor", &kron, op_fn | op_method | op_out);
   op("linalg.multi_dot(Tensor[] tensors) -> Tensor", &multi_dot, op_fn | op_out);
   op("linalg.matmul(Tensor input, Tensor other) -> Tensor", &matmul, op_fn | op_out);

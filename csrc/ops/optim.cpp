@@ -47,10 +47,8 @@ void check_lists(const char* op, TensorList params, std::span<const Role> others
 // written comes back in `finish`.
 class Dense {
  public:
-  Dense(const Tensor& param, std::size_t capacity) : strides_(param.strides()) {
-    dense_ = param.is_contiguous() || is_dense(param.sizes(), param.strides());
-    copies_.reserve(capacity);
-  }
+  explicit Dense(const Tensor& param)
+      : strides_(param.strides()), dense_(param.is_contiguous() || is_dense(param.sizes(), param.strides())) {}
   View view(const Tensor& tensor, bool written) {
     const bool fits = dense_ ? tensor.strides() == strides_ || (tensor.is_contiguous() && is_row_major(tensor))
                              : tensor.is_contiguous();
@@ -108,7 +106,7 @@ bool any_overlap(TensorList params) {
 
 // Makes the entries and launches the kernel: once for all, or one after the other where parameters share memory.
 template <class Entry, class Options, class Make>
-void launch_step(TensorList params, std::size_t operands, const Options& options, Make&& make,
+void launch_step(TensorList params, const Options& options, Make&& make,
                  void (*kernel)(std::span<const Entry>, const Options&)) {
   const bool one_by_one = any_overlap(params);
   std::vector<Dense> dense;
@@ -116,7 +114,7 @@ void launch_step(TensorList params, std::size_t operands, const Options& options
   dense.reserve(params.size());
   entries.reserve(params.size());
   for (std::size_t i = 0; i < params.size(); ++i) {
-    entries.push_back(make(dense.emplace_back(params[i], operands), i));
+    entries.push_back(make(dense.emplace_back(params[i]), i));
     if (one_by_one) {
       kernel({&entries.back(), 1}, options);
       dense.back().finish();
@@ -133,7 +131,7 @@ void bump_versions(TensorList tensors) {
 
 void sgd_step(TensorList params, TensorList grads, TensorList momentum_buffers, double lr, double momentum,
               double dampening, double weight_decay, bool nesterov, bool maximize, bool first_step) {
-  static constexpr const char* kOp = "_sgd_step";
+  static constexpr const char* kOp = "SGD.step()";
   const bool buffered = momentum != 0;
   const Role roles[] = {{"grads", grads}, {"momentum_buffers", momentum_buffers}};
   check_lists(kOp, params, std::span(roles, buffered ? 2 : 1));
@@ -145,7 +143,7 @@ void sgd_step(TensorList params, TensorList grads, TensorList momentum_buffers, 
     if (buffered) entry.momentum_buffer = dense.view(momentum_buffers[i], true);
     return entry;
   };
-  launch_step<SgdEntry>(params, 3, options, make, kernels().optim->sgd);
+  launch_step<SgdEntry>(params, options, make, kernels().optim->sgd);
   bump_versions(params);
   if (buffered) bump_versions(momentum_buffers);
 }
@@ -153,7 +151,7 @@ void sgd_step(TensorList params, TensorList grads, TensorList momentum_buffers, 
 void adam_step(TensorList params, TensorList grads, TensorList exp_avgs, TensorList exp_avg_sqs,
                TensorList max_exp_avg_sqs, TensorList steps, double lr, double beta1, double beta2, double eps,
                double weight_decay, bool decoupled, bool amsgrad, bool maximize) {
-  static constexpr const char* kOp = "_adam_step";
+  static constexpr const char* kOp = "Adam.step()";
   const Role roles[] = {
       {"grads", grads}, {"exp_avgs", exp_avgs}, {"exp_avg_sqs", exp_avg_sqs}, {"max_exp_avg_sqs", max_exp_avg_sqs}};
   check_lists(kOp, params, std::span(roles, amsgrad ? 4 : 3));
@@ -175,7 +173,7 @@ void adam_step(TensorList params, TensorList grads, TensorList exp_avgs, TensorL
     entry.step = steps[i].view();
     return entry;
   };
-  launch_step<AdamEntry>(params, 5, options, make, kernels().optim->adam);
+  launch_step<AdamEntry>(params, options, make, kernels().optim->adam);
   for (const TensorList written : {params, exp_avgs, exp_avg_sqs, steps}) bump_versions(written);
   if (amsgrad) bump_versions(max_exp_avg_sqs);
 }

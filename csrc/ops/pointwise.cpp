@@ -10,13 +10,14 @@ namespace {
 
 thread_local OutputTarget* t_target = nullptr;
 
+bool same_place(const Tensor& a, const Tensor& b) {
+  return a.storage_offset() == b.storage_offset() && a.dtype() == b.dtype() && a.sizes() == b.sizes() &&
+         a.strides() == b.strides();
+}
+
 // Whether two views share memory in a way in which writing one while reading the other goes wrong.
 bool overlaps_partly(const Tensor& out, const Tensor& in) {
-  if (out.storage() != in.storage() || out.numel() == 0 || in.numel() == 0) return false;
-  if (out.storage_offset() == in.storage_offset() && out.dtype() == in.dtype() && out.sizes() == in.sizes() &&
-      out.strides() == in.strides()) {
-    return false;
-  }
+  if (out.storage() != in.storage() || out.numel() == 0 || in.numel() == 0 || same_place(out, in)) return false;
   const auto range = [](const Tensor& t) {
     std::int64_t last = t.storage_offset();
     for (int d = 0; d < t.ndim(); ++d) last += (t.sizes()[d] - 1) * t.strides()[d];
@@ -28,6 +29,14 @@ bool overlaps_partly(const Tensor& out, const Tensor& in) {
   return a < b_end && b < a_end;
 }
 
+// Whether two elements share a place, as after expand().
+bool repeats_elements(const Tensor& tensor) {
+  for (int d = 0; d < tensor.ndim(); ++d) {
+    if (tensor.strides()[d] == 0 && tensor.sizes()[d] > 1) return true;
+  }
+  return false;
+}
+
 Dims common_shape(const char* op, Operands inputs) {
   Dims shape = (*inputs.begin())->sizes();
   for (const Tensor* input : inputs) {
@@ -36,14 +45,33 @@ Dims common_shape(const char* op, Operands inputs) {
   return shape;
 }
 
-void run(const char* op, Pointwise kernel, const Tensor& out, Operands inputs, DType compute, Params& params) {
+bool same_shapes(Operands inputs) {
+  const Tensor& first = **inputs.begin();
+  return std::all_of(inputs.begin() + 1, inputs.end(),
+                     [&](const Tensor* input) { return input->sizes() == first.sizes(); });
+}
+
+void run(const char* op, Pointwise kernel, const Tensor& out, Operands inputs, DType compute, const Params& params) {
   constexpr std::size_t kMost = 4;
   View views[kMost];
   std::size_t count = 0;
   for (const Tensor* input : inputs) views[count++] = input->view();
-  params.op = op;
   if (LaunchCount::counting) ++LaunchCount::value;
-  kernel(out.view(), views, compute, params);
+  Params named = params;
+  named.op = op;
+  kernel(out.view(), views, compute, named);
+}
+
+// Gives `old`, which a derivative keeps, a memory of its own before its place is written.
+void keep_value(const Tensor& old) {
+  const Tensor copy = clone(old.detached());
+  TensorImpl& impl = *old.impl();
+  auto version = make_ref<VersionCounter>();
+  version->value = impl.version();
+  impl.storage = copy.storage();
+  impl.offset = copy.storage_offset();
+  impl.own_version = version;
+  impl.set_geometry(copy.sizes(), copy.strides());
 }
 
 }  // namespace
@@ -51,71 +79,74 @@ void run(const char* op, Pointwise kernel, const Tensor& out, Operands inputs, D
 OutputTarget::OutputTarget(const Tensor& target) : target_(&target), outer_(t_target) { t_target = this; }
 OutputTarget::~OutputTarget() { t_target = outer_; }
 
-Tensor pointwise_output(const char* op, Operands inputs, DType dtype) {
-  const Tensor& first = **inputs.begin();
-  bool same = true;
-  for (const Tensor* input : inputs) same &= input->sizes() == first.sizes();
-  if (t_target != nullptr && t_target->target_ != nullptr) {
-    const Tensor& target = *std::exchange(t_target->target_, nullptr);
-    const bool fits = target.dtype() == dtype && (same ? first.sizes() : common_shape(op, inputs)) == target.sizes() &&
-                      std::none_of(inputs.begin(), inputs.end(),
-                                   [&](const Tensor* input) { return overlaps_partly(target, *input); });
-    if (fits && is_dense(target.sizes(), target.strides())) {
-      t_target->taken_ = true;
-      return target.detached();
-    }
-    if (fits) {
-      // Strided memory is fine too, unless two elements share a place.
-      const bool repeated = std::any_of(target.strides().begin(), target.strides().end(),
-                                        [](std::int64_t stride) { return stride == 0; });
-      if (!repeated) {
-        t_target->taken_ = true;
-        return target.detached();
-      }
-    }
+bool OutputTarget::waiting() { return t_target != nullptr && t_target->target_ != nullptr; }
+
+Tensor OutputTarget::take(const char* op, Operands inputs, DType dtype, Needs needs) {
+  const Tensor& target = *std::exchange(t_target->target_, nullptr);
+  if (target.dtype() != dtype || common_shape(op, inputs) != target.sizes() || repeats_elements(target)) return {};
+  for (const Tensor* input : inputs) {
+    if (overlaps_partly(target, *input)) return {};
+    if (needs == Needs::Input && needs_grad(*input)) return {};
   }
-  if (same) {
-    const Tensor* pattern = &first;
+  t_target->taken_ = true;
+  bump_version(target);  // before the derivative saves the result
+  return target.detached();
+}
+
+Tensor pointwise_output(const char* op, Operands inputs, DType dtype, Needs needs) {
+  if (OutputTarget::waiting()) {
+    Tensor taken = OutputTarget::take(op, inputs, dtype, needs);
+    if (taken.defined()) return taken;
+  }
+  if (same_shapes(inputs)) {
+    // The memory order of the first operand that is not contiguous, unless the first of all is and has an order.
+    const Tensor& first = **inputs.begin();
+    if (first.is_contiguous() && first.ndim() > 0 && first.numel() > 1) return Tensor::empty(first.sizes(), dtype);
     for (const Tensor* input : inputs) {
-      if (!input->is_contiguous()) {
-        pattern = first.is_contiguous() && first.ndim() > 0 && first.numel() > 1 ? &first : input;
-        break;
-      }
+      if (!input->is_contiguous()) return Tensor::empty_like(*input, dtype);
     }
-    return Tensor::empty_like(*pattern, dtype);
+    return Tensor::empty(first.sizes(), dtype);
   }
   const Dims shape = common_shape(op, inputs);
-  // The order of dimensions of the first operand that has the result's shape and is not contiguous, as PyTorch does.
+  // The order of dimensions of the first operand that has the result's shape, as PyTorch does.
   for (const Tensor* input : inputs) {
-    if (input->sizes() == shape) {
-      if (!input->is_contiguous()) return Tensor::empty_like(*input, dtype);
-      break;
-    }
+    if (input->sizes() == shape) return Tensor::empty_like(*input, dtype);
   }
   return Tensor::empty(shape, dtype);
 }
 
-Tensor pointwise(const char* op, Pointwise kernel, Operands inputs, DType compute, DType result, Params params) {
-  Tensor out = pointwise_output(op, inputs, result);
+Tensor pointwise(const char* op, Pointwise kernel, Operands inputs, DType compute, DType result, const Params& params,
+                 Needs needs) {
+  Tensor out = pointwise_output(op, inputs, result, needs);
   run(op, kernel, out, inputs, compute_type(compute), params);
   return out;
 }
 
 void pointwise_into(const char* op, Pointwise kernel, const Tensor& out, Operands inputs, DType compute,
-                    Params params) {
+                    const Params& params) {
   run(op, kernel, out, inputs, compute, params);
 }
 
-void finish_in_place(const Tensor& self, const char* op, const Tensor& result, bool written) {
+Tensor piecewise_backward(const char* op, Pointwise kernel, const Tensor& g, const Tensor& x, const Params& params) {
+  Tensor out = pointwise(op, kernel, {&g, &x}, g.dtype(), g.dtype(), params);
+  if (needs_grad(g, x)) {
+    record_pointwise(op, out, {&g, &x}, [op, kernel, params, saved = save(x)](const Tensor& gg, Slots& d) {
+      if (d.wants(0)) d[0] = piecewise_backward(op, kernel, gg, saved.get(), params);
+      if (d.wants(1)) d[1] = Tensor::full(gg.sizes(), 0, gg.dtype());
+    });
+  }
+  return out;
+}
+
+void finish_in_place(const Tensor& self, const char* op, const Tensor& old, const Tensor& result, bool written) {
+  if (written) return adopt_history(self, result);
   FASTNN_CHECK(result.sizes() == self.sizes(), ErrorKind::Runtime, op, ": output with shape ", self.sizes(),
                " doesn't match the broadcast shape ", result.sizes());
-  FASTNN_CHECK(can_cast(result.dtype(), self.dtype()), ErrorKind::Runtime, op, ": result type ", result.dtype(),
+  FASTNN_CHECK(can_cast(result.dtype(), self.dtype()), ErrorKind::Runtime, "result type ", result.dtype(),
                " can't be cast to the desired output type ", self.dtype());
-  if (written) {
-    after_write(self, result);
-    return;
-  }
   const Tensor cast = to_dtype(result, self.dtype());
+  const bool kept = !old.is_same(self) && !result.is_same(old) && old.impl()->use_count() > 1;
+  if (kept) keep_value(old);
   copy_raw(self, cast);
   after_write(self, cast);
 }

@@ -1,9 +1,15 @@
 #include "ops/reduce.h"
 
+#include <array>
+#include <cmath>
+#include <limits>
+
 #include "ops/elementwise.h"
+#include "ops/index.h"
 #include "ops/pointwise.h"
 #include "ops/reduce_dims.h"
 #include "ops/registry.h"
+#include "ops/scan.h"
 #include "ops/shape.h"
 
 namespace fastnn {
@@ -61,6 +67,15 @@ Tensor ReduceDims::broadcast(const Tensor& result, bool keepdim) const {
   return expand(with_dims(result, keepdim), sizes);
 }
 
+Around::Around(const Tensor& contiguous, int dim, bool has_n)
+    : data(contiguous.data()), dtype(contiguous.dtype()), sizes{1, 1, 1}, strides{1, 1, 1} {
+  for (int d = 0; d < contiguous.ndim(); ++d) {
+    sizes[d < dim ? 0 : d == dim && has_n ? 1 : 2] *= contiguous.sizes()[d];
+  }
+  strides[1] = sizes[2];
+  strides[0] = sizes[2] * sizes[1];
+}
+
 Tensor reduce(const char* op, Reduction kernel, const Tensor& input, const ReduceDims& dims, bool keepdim, DType dtype,
               ReduceParams params, const Tensor* context) {
   Tensor out = Tensor::empty(dims.out_sizes(keepdim), dtype);
@@ -100,6 +115,22 @@ Tensor sum_input(const Tensor& input, DType dtype) {
   return input.is_floating() && !is_floating(dtype) ? to_dtype(input, dtype) : input;
 }
 
+void check_floating(const char* op, DType dtype, bool named_dtype) {
+  FASTNN_CHECK(is_floating(dtype), ErrorKind::Runtime, op,
+               "(): could not infer output dtype. ", named_dtype ? "Optional dtype" : "Input dtype",
+               " must be either a floating point or complex dtype. Got: ", dtype);
+}
+
+void check_not_empty(const char* op, const ReduceDims& dims) {
+  if (dims.total != 0) return;
+  for (int d = 0; d < dims.sizes.size(); ++d) {
+    FASTNN_CHECK(!(dims.reduced[d] && dims.sizes[d] == 0), ErrorKind::Index, op, "(): Expected reduction dim ", d,
+                 " to have non-zero size.");
+  }
+}
+
+Tensor zero_like(const Tensor& input) { return expand(Tensor::full({}, 0, input.dtype()), input.sizes()); }
+
 }  // namespace
 
 Tensor sum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dtype) {
@@ -110,6 +141,20 @@ Tensor sum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dt
     const char* name = dim ? "SumBackward1" : "SumBackward0";
     record(name, out, {&input}, [dims, keepdim, from = input.dtype()](const Tensor& g, Slots& d) {
       d[0] = dims.broadcast(to_dtype(g, from), keepdim);
+    });
+  }
+  return out;
+}
+
+Tensor nansum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  if (!input.is_floating()) return sum(input, dim, keepdim, dtype);
+  const ReduceDims dims(input, dim, "nansum");
+  const DType result = sum_dtype(input, dtype);
+  Tensor out = reduce("nansum", table().nansum, sum_input(input, result), dims, keepdim, result);
+  if (is_floating(result) && needs_grad(input)) {
+    record("NansumBackward0", out, {&input}, [dims, keepdim, sx = save(input)](const Tensor& g, Slots& d) {
+      const Tensor& x = sx.get();
+      d[0] = masked_fill(dims.broadcast(to_dtype(g, x.dtype()), keepdim), ne(x, x), Scalar(0));
     });
   }
   return out;
@@ -127,11 +172,18 @@ Tensor mean(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType d
   if (needs_grad(input)) {
     const char* name = dim ? "MeanBackward1" : "MeanBackward0";
     record(name, out, {&input}, [dims, keepdim, from = input.dtype()](const Tensor& g, Slots& d) {
-      const Tensor scaled = div(g, Scalar(static_cast<double>(dims.total)).wrapped());
+      const Tensor scaled = div(g, Scalar(static_cast<double>(dims.total)));
       d[0] = dims.broadcast(to_dtype(scaled, from), keepdim);
     });
   }
   return out;
+}
+
+Tensor nanmean(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  FASTNN_CHECK(input.is_floating(), ErrorKind::Runtime,
+               "nanmean(): expected input to have floating point or complex dtype but got ", input.dtype());
+  const Tensor count = sum(eq(input, input), dim, keepdim);
+  return div(nansum(input, dim, keepdim, dtype), count);
 }
 
 Tensor sum_to_size(const Tensor& input, IntSpan sizes) {
@@ -147,9 +199,84 @@ Tensor sum_to_size(const Tensor& input, IntSpan sizes) {
   return leading == 0 ? total : view(total, sizes);
 }
 
-// --- positions ---
+// --- products --------------------------------------------------------------------------------------------------------
 
 namespace {
+
+// Along a dimension, the product of all elements but the one in its place.
+Tensor product_of_others(const Tensor& input, std::int64_t dim) {
+  const std::int64_t n = input.size(dim);
+  Dims ones = input.sizes();
+  ones[wrap_dim(dim, input.ndim(), "prod")] = 1;
+  const Tensor one = Tensor::full(ones, 1, input.dtype());
+  const Tensor before = cat(std::array{one, cumprod(narrow(input, dim, 0, n - 1), dim)}, dim);
+  const Tensor after = cat(std::array{cumprod_reversed(narrow(input, dim, 1, n - 1), dim), one}, dim);
+  return mul(before, after);
+}
+
+Tensor prod_gradient(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims, bool keepdim,
+                     bool all_dims) {
+  if (input.numel() == 0) return zero_like(input);
+  const Tensor wide = dims.with_dims(g, keepdim);
+  if (!has_zero(input)) return div(mul(wide, dims.with_dims(out, keepdim)), input);
+  if (!all_dims) return mul(wide, product_of_others(input, dims.list()[0]));
+  const std::int64_t flat[] = {-1};
+  return mul(wide, view(product_of_others(reshape(input, flat), 0), input.sizes()));
+}
+
+}  // namespace
+
+bool has_zero(const Tensor& input) {
+  const GradModeGuard off(false);
+  return all(input).item_int() == 0;
+}
+
+Tensor prod(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim, OptionalDType dtype) {
+  const DType result = sum_dtype(input, dtype);
+  if (input.dtype() != result && input.is_floating()) return prod(to_dtype(input, result), dim, keepdim, {});
+  const std::int64_t one = dim.value_or(0);
+  const ReduceDims dims(input, dim ? OptionalDims(IntSpan(&one, 1)) : std::nullopt, "prod");
+  Tensor out = reduce("prod", table().prod, input, dims, keepdim, result);
+  if (is_floating(result) && needs_grad(input)) {
+    record(dim ? "ProdBackward1" : "ProdBackward0", out, {&input},
+           [dims, keepdim, every = !dim || input.ndim() == 0, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
+             d[0] = prod_gradient(g, sx.get(), so.get(), dims, keepdim, every);
+           });
+  }
+  return out;
+}
+
+// --- extremes --------------------------------------------------------------------------------------------------------
+
+Tensor share_among_equal(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims, bool keepdim) {
+  const Tensor wide = dims.with_dims(out, keepdim);
+  Tensor equal = eq(input, wide);
+  const bool has_nan = out.numel() > 0 && any(ne(out, out)).item_int() != 0;
+  if (has_nan) equal = logical_or(equal, logical_and(ne(input, input), ne(wide, wide)));
+  const Tensor share = div(dims.with_dims(g, keepdim), sum(equal, dims.list(), true));
+  return mul(share, equal);
+}
+
+namespace {
+
+Tensor extreme(const char* op, const char* name, Reduction kernel, const Tensor& input, OptionalDims dim, bool keepdim) {
+  const ReduceDims dims(input, dim, op);
+  check_not_empty(op, dims);
+  Tensor out = reduce(op, kernel, input, dims, keepdim, input.dtype());
+  if (needs_grad(input)) {
+    record(name, out, {&input}, [dims, keepdim, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
+      d[0] = share_among_equal(g, sx.get(), so.get(), dims, keepdim);
+    });
+  }
+  return out;
+}
+
+Tensor extreme_of_all(const char* op, const char* name, Reduction kernel, const Tensor& input) {
+  FASTNN_CHECK(input.numel() > 0, ErrorKind::Runtime, op,
+               "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+               "'dim' argument.");
+  return extreme(op, name, kernel, input, std::nullopt, false);
+}
 
 struct Selected {
   Tensor values, indices;
@@ -187,6 +314,14 @@ Selected select_along(const char* op, Selection kernel, const Tensor& input, int
   return result;
 }
 
+std::tuple<Tensor, Tensor> extreme_along(const char* op, const char* name, Selection kernel, const Tensor& input,
+                                         std::int64_t dim, bool keepdim) {
+  const int at = wrap_dim(dim, input.ndim(), op);
+  auto [values, indices] = select_along(op, kernel, input, at, keepdim, true);
+  record_selected(name, values, indices, input, at, keepdim);
+  return {values, indices};
+}
+
 Tensor arg_extreme(const char* op, Selection kernel, const Tensor& input, std::optional<std::int64_t> dim, bool keepdim) {
   FASTNN_CHECK(input.dtype() != DType::Bool, ErrorKind::NotImplemented, '"', op, "_cpu\" not implemented for 'Bool'");
   if (dim) return select_along(op, kernel, input, wrap_dim(*dim, input.ndim(), op), keepdim, false).indices;
@@ -200,6 +335,42 @@ Tensor arg_extreme(const char* op, Selection kernel, const Tensor& input, std::o
 
 }  // namespace
 
+void record_selected(const char* name, const Tensor& values, const Tensor& indices, const Tensor& input, int dim,
+                     bool keepdim) {
+  if (!needs_grad(input)) return;
+  record_outputs(name, {&values, &indices}, {&input},
+                 [sizes = input.sizes(), dim, keepdim, si = save(indices)](std::span<const Tensor> g, Slots& d) {
+                   if (g[0].defined()) d[0] = value_selecting_gradient(g[0], si.get(), sizes, dim, keepdim);
+                 });
+}
+
+Tensor value_selecting_gradient(const Tensor& g, const Tensor& indices, IntSpan sizes, int dim, bool keepdim) {
+  if (sizes.empty()) return g;
+  const bool restore = !keepdim;
+  const Tensor wide = restore ? unsqueeze(g, dim) : g;
+  const Tensor index = restore ? unsqueeze(indices, dim) : indices;
+  return scatter_add(Tensor::full(sizes, 0, g.dtype()), dim, index, wide);
+}
+
+Tensor amax(const Tensor& input, OptionalDims dim, bool keepdim) {
+  return extreme("amax", "AmaxBackward0", table().amax, input, dim, keepdim);
+}
+Tensor amin(const Tensor& input, OptionalDims dim, bool keepdim) {
+  return extreme("amin", "AminBackward0", table().amin, input, dim, keepdim);
+}
+std::tuple<Tensor, Tensor> aminmax(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim) {
+  FASTNN_CHECK(dim || input.numel() > 0, ErrorKind::Runtime,
+               "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.");
+  const std::int64_t one = dim.value_or(0);
+  const OptionalDims dims = dim ? OptionalDims(IntSpan(&one, 1)) : std::nullopt;
+  return {amin(input, dims, keepdim), amax(input, dims, keepdim)};
+}
+std::tuple<Tensor, Tensor> max(const Tensor& input, std::int64_t dim, bool keepdim) {
+  return extreme_along("max", "MaxBackward0", table().argmax, input, dim, keepdim);
+}
+std::tuple<Tensor, Tensor> min(const Tensor& input, std::int64_t dim, bool keepdim) {
+  return extreme_along("min", "MinBackward0", table().argmin, input, dim, keepdim);
+}
 Tensor argmax(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim) {
   return arg_extreme("argmax", table().argmax, input, dim, keepdim);
 }
@@ -208,6 +379,9 @@ Tensor argmin(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim
 }
 
 namespace {
+Tensor max_of_all(const Tensor& input) { return extreme_of_all("max", "MaxBackward1", table().amax, input); }
+Tensor min_of_all(const Tensor& input) { return extreme_of_all("min", "MinBackward1", table().amin, input); }
+
 // uint8 is older than bool and keeps its type.
 DType truth_dtype(const Tensor& input) { return input.dtype() == DType::UInt8 ? DType::UInt8 : DType::Bool; }
 }  // namespace
@@ -222,16 +396,260 @@ Tensor count_nonzero(const Tensor& input, OptionalDims dim) {
   return reduce("count_nonzero", table().count_nonzero, input, {input, dim, "count_nonzero"}, false, DType::Int64);
 }
 
+// --- variance --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct Moments {
+  Tensor mean;      // keeps dimensions, in the type of accumulation
+  Tensor variance;  // or its root
+};
+
+Moments moments(const char* op, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim, bool root) {
+  check_floating(op, input.dtype(), false);
+  ReduceParams params;
+  params.divisor = static_cast<double>(dims.total);
+  const Tensor centre = reduce(op, table().sum, input, dims, keepdim, compute_type(input.dtype()), params);
+  params.divisor = std::max(0.0, static_cast<double>(dims.total) - correction);
+  params.root = root;
+  return {centre, reduce(op, table().sum_square_deviations, input, dims, keepdim, input.dtype(), params, &centre)};
+}
+
+// g: of the variance.
+Tensor variance_gradient(const Tensor& g, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim) {
+  const Tensor centred = sub(input, mean(input, dims.list(), true));
+  const double scale = 2 / (static_cast<double>(dims.total) - correction);
+  return mul(mul(dims.with_dims(g, keepdim), Scalar(scale)), centred);
+}
+
+Tensor deviation_gradient(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims,
+                          double correction, bool keepdim) {
+  const Tensor half = masked_fill(div(g, mul(out, Scalar(2))), eq(out, Scalar(0).wrapped()), Scalar(0));
+  return variance_gradient(half, input, dims, correction, keepdim);
+}
+
+}  // namespace
+
+Tensor var(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
+  const ReduceDims dims(input, dim, "var");
+  Tensor out = moments("var", input, dims, correction, keepdim, false).variance;
+  if (needs_grad(input)) {
+    record("VarBackward0", out, {&input}, [dims, correction, keepdim, sx = save(input)](const Tensor& g, Slots& d) {
+      d[0] = variance_gradient(g, sx.get(), dims, correction, keepdim);
+    });
+  }
+  return out;
+}
+
+Tensor std_dev(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
+  const ReduceDims dims(input, dim, "std");
+  Tensor out = moments("std", input, dims, correction, keepdim, true).variance;
+  if (needs_grad(input)) {
+    record("StdBackward0", out, {&input},
+           [dims, correction, keepdim, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
+             d[0] = deviation_gradient(g, sx.get(), so.get(), dims, correction, keepdim);
+           });
+  }
+  return out;
+}
+
+namespace {
+
+std::tuple<Tensor, Tensor> moments_pair(const char* op, const char* name, const Tensor& input, OptionalDims dim,
+                                        double correction, bool keepdim, bool root) {
+  const ReduceDims dims(input, dim, op);
+  const Moments both = moments(op, input, dims, correction, keepdim, root);
+  Tensor spread = both.variance;
+  Tensor centre = to_dtype(both.mean, input.dtype());
+  if (needs_grad(input)) {
+    record_outputs(name, {&spread, &centre}, {&input},
+                   [dims, correction, keepdim, root, sx = save(input),
+                    so = root ? save_output(spread) : SavedOutput()](std::span<const Tensor> g, Slots& d) {
+                     if (g[0].defined()) {
+                       d[0] = root ? deviation_gradient(g[0], sx.get(), so.get(), dims, correction, keepdim)
+                                   : variance_gradient(g[0], sx.get(), dims, correction, keepdim);
+                     }
+                     if (!g[1].defined()) return;
+                     const Tensor of_mean = dims.broadcast(div(g[1], Scalar(static_cast<double>(dims.total))), keepdim);
+                     d[0] = d[0].defined() ? add(d[0], of_mean) : of_mean;
+                   });
+  }
+  return {spread, centre};
+}
+
+}  // namespace
+
+std::tuple<Tensor, Tensor> var_mean(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
+  return moments_pair("var_mean", "VarMeanBackward0", input, dim, correction, keepdim, false);
+}
+
+namespace {
+
+std::tuple<Tensor, Tensor> std_mean(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
+  return moments_pair("std_mean", "StdMeanBackward0", input, dim, correction, keepdim, true);
+}
+
+// The three ways of calling each: unbiased only, dim and unbiased, dim and correction.
+template <auto function>
+auto unbiased_all(const Tensor& input, bool unbiased) {
+  return function(input, {}, unbiased ? 1 : 0, false);
+}
+template <auto function>
+auto unbiased_dims(const Tensor& input, OptionalDims dim, bool unbiased, bool keepdim) {
+  return function(input, dim, unbiased ? 1 : 0, keepdim);
+}
+template <auto function>
+auto corrected(const Tensor& input, OptionalDims dim, const Scalar& correction, bool keepdim) {
+  return function(input, dim, correction.to_double(), keepdim);
+}
+
+}  // namespace
+
+// --- norms -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+Tensor norm_gradient(const Tensor& g0, const Tensor& x, const Tensor& out0, double ord, const ReduceDims& dims,
+                     bool keepdim) {
+  const Tensor g = dims.with_dims(g0, keepdim);
+  const Tensor out = dims.with_dims(out0, keepdim);
+  const Tensor zero = eq(out, Scalar(0).wrapped());
+  if (ord == 0) return zero_like(x);
+  if (ord == 1) return mul(sign(x), g);
+  if (ord == 2) return mul(x, masked_fill(div(g, out), zero, Scalar(0)));
+  const Tensor magnitude = abs(x);
+  if (std::isinf(ord)) {
+    const Tensor equal = logical_or(eq(magnitude, out), ne(x, x));
+    return mul(mul(sign(x), equal), div(g, sum(equal, dims.list(), true)));
+  }
+  if (ord < 1) {
+    const Tensor slope = masked_fill(mul(sign(x), pow(magnitude, Scalar(ord - 1))), eq(x, Scalar(0).wrapped()), Scalar(0));
+    return mul(mul(slope, g), pow(out, Scalar(1 - ord)));
+  }
+  const Tensor scale = masked_fill(div(g, pow(out, Scalar(ord - 1))), zero, Scalar(0));
+  if (ord < 2) return mul(mul(sign(x), pow(magnitude, Scalar(ord - 1))), scale);
+  return mul(mul(x, pow(magnitude, Scalar(ord - 2))), scale);
+}
+
+Tensor norm_value(const Tensor& input, double ord, const ReduceDims& dims, bool keepdim) {
+  const DType dtype = input.dtype();
+  ReduceParams params;
+  if (ord == 2) {
+    params.root = true;
+    return reduce("norm", table().sum_squares, input, dims, keepdim, dtype, params);
+  }
+  if (ord == 1) return reduce("norm", table().sum_abs, input, dims, keepdim, dtype);
+  if (ord == 0) return to_dtype(reduce("norm", table().count_nonzero, input, dims, keepdim, DType::Int64), dtype);
+  if (std::isinf(ord)) {
+    FASTNN_CHECK(ord < 0 ? dims.total > 0 : true, ErrorKind::Runtime, "linalg.vector_norm cannot compute the ", ord,
+                 " norm on an empty tensor because the operation does not have an identity");
+    const Tensor magnitude = abs(input);
+    if (dims.total == 0) return Tensor::full(dims.out_sizes(keepdim), 0, dtype);
+    return reduce("norm", ord > 0 ? table().amax : table().amin, magnitude, dims, keepdim, dtype);
+  }
+  const Tensor powers = pow(abs(to_dtype(input, compute_type(dtype))), Scalar(ord));
+  const Tensor total = reduce("norm", table().sum, powers, dims, keepdim, powers.dtype());
+  return to_dtype(pow(total, Scalar(1 / ord)), dtype);
+}
+
+}  // namespace
+
+Tensor vector_norm(const Tensor& input, double ord, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  FASTNN_CHECK(input.is_floating(), ErrorKind::Runtime,
+               "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", input.dtype());
+  if (dtype && *dtype != input.dtype()) {
+    FASTNN_CHECK(is_floating(*dtype), ErrorKind::Runtime,
+                 "linalg.vector_norm: the dtype of the result must be floating point. Got ", *dtype);
+    return vector_norm(to_dtype(input, *dtype), ord, dim, keepdim, {});
+  }
+  const ReduceDims dims(input, dim, "linalg.vector_norm");
+  Tensor out;
+  {
+    const GradModeGuard off(false);
+    out = norm_value(input, ord, dims, keepdim);
+  }
+  if (needs_grad(input)) {
+    record("LinalgVectorNormBackward0", out, {&input},
+           [dims, keepdim, ord, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
+             d[0] = norm_gradient(g, sx.get(), so.get(), ord, dims, keepdim);
+           });
+  }
+  return out;
+}
+
+namespace {
+
+Tensor norm(const Tensor& input, const std::optional<Scalar>& p, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  FASTNN_CHECK(input.is_floating(), ErrorKind::Runtime,
+               "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", input.dtype());
+  return vector_norm(input, p ? p->to_double() : 2, dim, keepdim, dtype);
+}
+
+Tensor named_norm(const Tensor& input, std::string_view p, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  if (p == "inf" || p == "-inf") {
+    const double infinity = std::numeric_limits<double>::infinity();
+    return vector_norm(input, p == "inf" ? infinity : -infinity, dim, keepdim, dtype);
+  }
+  FASTNN_CHECK(p == "fro", ErrorKind::Runtime, "norm: expected p to be a number, 'fro', 'inf' or '-inf', got '", p, "'");
+  return vector_norm(input, 2, dim, keepdim, dtype);
+}
+
+Tensor linalg_vector_norm(const Tensor& input, const Scalar& ord, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  return vector_norm(input, ord.to_double(), dim, keepdim, dtype);
+}
+
+}  // namespace
+
+Tensor trace(const Tensor& input) {
+  FASTNN_CHECK(input.ndim() == 2, ErrorKind::Runtime, "trace: expected a matrix, but got tensor with dim ", input.ndim());
+  const std::int64_t size[] = {std::min(input.sizes()[0], input.sizes()[1])};
+  const std::int64_t stride[] = {input.strides()[0] + input.strides()[1]};
+  return sum(as_strided(input, size, stride, input.storage_offset()));
+}
+
 FASTNN_OPS(reduce) {
   constexpr unsigned both = op_fn | op_method;
   constexpr unsigned every = op_fn | op_method | op_out;
   op("sum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &sum, every);
+  op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &nansum, every);
   op("mean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &mean, every);
+  op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &nanmean, every);
+  op("prod(Tensor input, int? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &prod, every);
+  op("amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amax, every);
+  op("amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amin, every);
+  op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, both);
+  op("max(Tensor input) -> Tensor", &max_of_all, both);
+  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, both);
+  op("max(Tensor input, Tensor other) -> Tensor", &maximum, every);
+  op("min(Tensor input) -> Tensor", &min_of_all, both);
+  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, both);
+  op("min(Tensor input, Tensor other) -> Tensor", &minimum, every);
   op("argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmax, every);
   op("argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmin, every);
   op("any(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", &any, every);
   op("all(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", &all, every);
   op("count_nonzero(Tensor input, int[1]? dim=None) -> Tensor", &count_nonzero, both);
+  op("var(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&var>, every);
+  op("var(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", &unbiased_dims<&var>, every);
+  op("var(Tensor input, bool unbiased) -> Tensor", &unbiased_all<&var>, both);
+  op("std(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&std_dev>, every);
+  op("std(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", &unbiased_dims<&std_dev>, every);
+  op("std(Tensor input, bool unbiased) -> Tensor", &unbiased_all<&std_dev>, both);
+  op("var_mean(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> (Tensor, Tensor)",
+     &corrected<&var_mean>, op_fn);
+  op("var_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", &unbiased_dims<&var_mean>,
+     op_fn);
+  op("var_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&var_mean>, op_fn);
+  op("std_mean(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> (Tensor, Tensor)",
+     &corrected<&std_mean>, op_fn);
+  op("std_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", &unbiased_dims<&std_mean>,
+     op_fn);
+  op("std_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&std_mean>, op_fn);
+  op("norm(Tensor input, str p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &named_norm, both);
+  op("norm(Tensor input, Scalar? p=2, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, both);
+  op("linalg.vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
+     &linalg_vector_norm, op_fn | op_out);
+  op("trace(Tensor input) -> Tensor", &trace, both);
   op("sum_to_size(Tensor input, *int[] size) -> Tensor", &sum_to_size, op_method);
 }
 

@@ -39,5 +39,7 @@ std::tuple<Tensor, Tensor> var_mean(const Tensor& input, OptionalDims dim = {}, 
 Tensor vector_norm(const Tensor& input, double ord = 2, OptionalDims dim = {}, bool keepdim = false,
                    OptionalDType dtype = {});
 Tensor trace(const Tensor& input);
+// Whether an element is 0 (or false).
+bool has_zero(const Tensor& input);
 
 }  // namespace fastnn

@@ -29,4 +29,23 @@ struct ReduceDims {
 Tensor reduce(const char* op, Reduction kernel, const Tensor& input, const ReduceDims& dims, bool keepdim, DType dtype,
               ReduceParams params = {}, const Tensor* context = nullptr);
 
+// The derivative of picking one element (per row) along a dimension, or several with `keepdim`: the gradient goes back
+// to the places that it came from.
+void record_selected(const char* name, const Tensor& values, const Tensor& indices, const Tensor& input, int dim,
+                     bool keepdim);
+Tensor value_selecting_gradient(const Tensor& g, const Tensor& indices, IntSpan sizes, int dim, bool keepdim);
+
+// The gradient goes in equal parts to the elements that are equal to the result.
+Tensor share_among_equal(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims, bool keepdim);
+
+// A contiguous tensor seen as [outer, n, inner] around one dimension.
+struct Around {
+  Around(const Tensor& contiguous, int dim, bool has_n = true);
+  View view() const { return {data, dtype, 3, sizes, strides}; }
+  void* data;
+  DType dtype;
+  std::int64_t sizes[3];
+  std::int64_t strides[3];
+};
+
 }  // namespace fastnn

@@ -12,8 +12,8 @@
 //   Tensor[]                 TensorList     (std::span<const Tensor>)
 //   int, float, bool, str    std::int64_t, double, bool, std::string_view
 //   Scalar, dtype            const Scalar& (or Scalar), DType
-//   int[]                    IntSpan;  int[2]: also one int, meaning twice the same;  *int[]: also as varargs, f(2, 3)
-//   generator?               Generator*     (null for None)
+//   int[]                    IntSpan;  int[2]: also one int, meaning twice the same;  *int[], *Tensor[]: also varargs
+//   generator?, memory_format?  Generator* (null for None), std::optional<std::string_view>
 //   T?                       std::optional<T> for int, float, bool, str, Scalar, dtype, int[]
 // Results: Tensor, void, bool, std::int64_t, double, Scalar, std::vector<Tensor>, std::tuple<Tensor...>;
 // "-> (Tensor values, Tensor indices)" names the fields of a tuple. A name with a dot, "nn.linear", puts the function
@@ -36,7 +36,11 @@ namespace fastnn {
 
 // An argument on its way from the parser to the function. Lists and strings are borrowed from the parser.
 struct Argument {
-  enum class Kind : std::uint8_t { None, One, List, Int, Float, Bool, Scalar, IntList, String, DType, Generator };
+  enum class Kind : std::uint8_t { None, One, Many, Int, Float, Bool, Scalar, IntList, String, DType, Generator };
+  struct List {
+    const void* data;
+    std::size_t size;
+  };
   Kind kind = Kind::None;
   union {
     const Tensor* tensor;
@@ -45,10 +49,7 @@ struct Argument {
     bool b;
     DType dtype;
     Generator* generator;
-    struct {
-      const void* data;
-      std::size_t size;
-    } list;
+    List list;
   };
   fastnn::Scalar scalar;
   Argument() : list{nullptr, 0} {}

@@ -8,6 +8,7 @@
 
 #include "core/half.h"
 #include "core/random.h"
+#include "kernels/table.h"
 
 namespace fastnn {
 namespace {
@@ -23,7 +24,11 @@ std::vector<T> uniform(uint64_t seed, int64_t n, double from = 0, double to = 1)
 template <typename T>
 std::vector<T> normal(Generator& generator, int64_t n) {
   std::vector<T> out(static_cast<size_t>(n));
-  random::fill_normal(out.data(), n, 0, 1, generator);
+  if (n < random::kNormalBlock) {
+    random::fill(out.data(), n, random::Normal<T>{0, 1}, generator);
+  } else {
+    random::fill_normal_blocks(out.data(), n, 0, 1, generator, kernels().random->box_muller);
+  }
   return out;
 }
 
@@ -112,8 +117,7 @@ TEST_CASE("bytes that are no state are refused and change nothing") {
 
 TEST_CASE("uniform") {
   CHECK(uniform<float>(0, 4) == std::vector{0x1.fc2abp-2F, 0x1.89545ep-1F, 0x1.6a675p-4F, 0x1.0e66p-3F});
-  CHECK(uniform<double>(0, 3) ==
-        std::vector{0x1.f0aac97c4aa2fp-1, 0x1.6a675d821cccp-1, 0x1.d6687b744a5f6p-2});
+  CHECK(uniform<double>(0, 3) == std::vector{0x1.f0aac97c4aa2fp-1, 0x1.6a675d821cccp-1, 0x1.d6687b744a5f6p-2});
   CHECK(bits(uniform<Half>(0, 4)) == std::vector{14321, 14885, 11690, 12346});
   CHECK(bits(uniform<BFloat16>(0, 4)) == std::vector{16126, 16197, 15797, 15879});
   CHECK(uniform<float>(0, 3, -0.3, 0.7) == std::vector{0x1.91eef8p-3F, 0x1.df7588p-2F, -0x1.b132cp-3F});
@@ -134,11 +138,10 @@ TEST_CASE("fewer than 16 normals come in pairs in double precision") {
 
 TEST_CASE("16 normals and more come in blocks") {
   Generator generator(0);
-  CHECK(normal<float>(generator, 16) ==
-        std::vector{-0x1.20370ap+0F, -0x1.270114p+0F, -0x1.0097acp-2F, -0x1.bc4abap-2F, 0x1.b28a2ap-1F,
-                    0x1.624f06p-1F, -0x1.4398dap-2F, -0x1.0ebf82p+1F, 0x1.4a027p-2F, -0x1.4369e8p+0F,
-                    0x1.6661fep-2F, 0x1.3b8776p-2F, 0x1.eadeeep-4F, 0x1.3cd726p+0F, 0x1.1de51cp+0F,
-                    -0x1.fa6cf8p-3F});
+  CHECK(normal<float>(generator, 16) == std::vector{-0x1.20370ap+0F, -0x1.270114p+0F, -0x1.0097acp-2F, -0x1.bc4abap-2F,
+                                                    0x1.b28a2ap-1F, 0x1.624f06p-1F, -0x1.4398dap-2F, -0x1.0ebf82p+1F,
+                                                    0x1.4a027p-2F, -0x1.4369e8p+0F, 0x1.6661fep-2F, 0x1.3b8776p-2F,
+                                                    0x1.eadeeep-4F, 0x1.3cd726p+0F, 0x1.1de51cp+0F, -0x1.fa6cf8p-3F});
   generator.seed(0);
   const std::vector<float> tail = normal<float>(generator, 17);  // the last 16 are drawn twice
   CHECK(tail[0] == -0x1.20370ap+0F);
@@ -151,6 +154,40 @@ TEST_CASE("16 normals and more come in blocks") {
   CHECK(narrow[16] == -16552);
 }
 
+TEST_CASE("long runs of normals equal those of single blocks") {
+  Generator one(5);
+  Generator all(5);
+  std::vector<float> expected(4000);
+  for (size_t i = 0; i < expected.size(); i += 16) {
+    random::fill_normal_blocks(expected.data() + i, 16, 0.5, 2, one, kernels().random->box_muller);
+  }
+  std::vector<float> got(4000);
+  random::fill_normal_blocks(got.data(), 4000, 0.5, 2, all, kernels().random->box_muller);
+  CHECK(got == expected);
+  CHECK(one.get_state() == all.get_state());
+}
+
+TEST_CASE("dropout keeps the right share, and the same elements in every dtype") {
+  constexpr int64_t n = 100003;
+  const DropoutMask mask = {0x123456789abcdefULL, 0.7};
+  const auto dropped = [&]<class T>(std::vector<T> values) {
+    const int64_t stride = 1;
+    const View view = {values.data(), dtype_of<T>, 1, &n, &stride};
+    kernels().random->dropout(view, view, mask, 2);
+    return std::vector<double>(values.begin(), values.end());
+  };
+  const std::vector<double> wide = dropped(std::vector<double>(n, 1));
+  double kept = 0;
+  for (const double value : wide) {
+    CHECK((value == 0 || value == 2));
+    kept += value / 2;
+  }
+  CHECK(kept / n == doctest::Approx(0.7).epsilon(0.01));
+  CHECK(dropped(std::vector<float>(n, 1)) == wide);
+  CHECK(dropped(std::vector<Half>(n, Half(1))) == wide);
+  CHECK(dropped(std::vector<BFloat16>(n, BFloat16(1))) == wide);
+}
+
 TEST_CASE("integers") {
   Generator generator(0);
   CHECK(sample<int64_t>(8, random::UniformInt<int64_t>{10, 0}, generator) ==
@@ -160,8 +197,7 @@ TEST_CASE("integers") {
   CHECK(sample<int64_t>(2, random::FullRange<int64_t>{}, generator) ==
         std::vector<int64_t>{7226936298635050456, 8553068346248842636});
   generator.seed(0);
-  CHECK(sample<uint8_t>(4, random::FullRange<uint8_t>{}, generator) ==
-        std::vector<uint8_t>{172, 47, 117, 192});
+  CHECK(sample<uint8_t>(4, random::FullRange<uint8_t>{}, generator) == std::vector<uint8_t>{172, 47, 117, 192});
   CHECK(sample<float>(4, random::FullRange<float>{}, generator) ==
         std::vector<float>{5157545, 10637856, 8222264, 15039631});
   const auto halves = sample<Half>(4, random::FullRange<Half, 11>{}, generator);

@@ -8,6 +8,7 @@ dimension. Source: the documentation of ``torch.set_printoptions``.
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _C
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from fastnn._C import Tensor
 
-__all__ = ["_format_", "_repr_", "get_printoptions", "printoptions", "set_printoptions"]
+__all__ = ["_str", "get_printoptions", "printoptions", "set_printoptions"]
 
 # Scientific notation is chosen beyond these, for the sake of the eye.
 _MAX_RATIO = 1000.0
@@ -225,8 +226,11 @@ def _suffixes(tensor: Tensor) -> list[str]:
     return told
 
 
-def _repr_(self: Tensor) -> str:
-    """``Tensor.__repr__`` and ``Tensor.__str__``.
+def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    """The text of ``repr(tensor)``.
+
+    Args:
+        tensor_contents: what to print in place of the elements.
 
     Example:
         >>> import fastnn
@@ -234,13 +238,14 @@ def _repr_(self: Tensor) -> str:
         tensor([[ 1.0000,  2.5000],
                 [ 3.0000, -4.0000]])
     """
-    from fastnn.nn.parameter import Parameter
-
-    name = "tensor" if type(self) in (_C.Tensor, Parameter) else type(self).__name__
-    prefix = name + "("
+    parameters = sys.modules.get("fastnn.nn.parameter")  # without it there are no parameters
+    is_plain = type(self) is _C.Tensor or (parameters is not None and type(self) is parameters.Parameter)
+    prefix = "tensor(" if is_plain else f"{type(self).__name__}("
     suffixes = _suffixes(self)
     plain = self.detach()
-    if plain.numel() == 0:
+    if tensor_contents is not None:
+        body = tensor_contents
+    elif plain.numel() == 0:
         body = "[]"
     else:
         shape = tuple(plain.shape)
@@ -249,19 +254,3 @@ def _repr_(self: Tensor) -> str:
         element = _choose_format(list(_flatten(values, len(shape))), plain.is_floating_point())
         body = _body(values, shape, element, len(prefix), summarize)
     return _with_suffixes(prefix + body, suffixes, len(prefix))
-
-
-def _format_(self: Tensor, specification: str) -> str:
-    """``Tensor.__format__``: a tensor without dimensions is formatted as the number in it.
-
-    Raises:
-        TypeError: if a tensor with dimensions is given a specification.
-
-    Example:
-        >>> import fastnn
-        >>> f"{fastnn.tensor(3.14159):.2f}"
-        '3.14'
-    """
-    if self.dim() == 0:
-        return format(self.item(), specification)
-    return object.__format__(self, specification)

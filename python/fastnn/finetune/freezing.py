@@ -5,7 +5,6 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _C
 from fastnn.nn import Module
 
 from .report import keeps_statistics, report
@@ -121,7 +120,7 @@ def freeze(model: Module, patterns: str | Iterable[str] | None = None) -> Freeze
         parameter.requires_grad_(False)
         parameter.grad = None
     for module in selection.norms():
-        if id(module) in selection.modules or not any(own.requires_grad for own in _own(module)):
+        if not any(own.requires_grad for own in _own(module)):
             module._fastnn_frozen = True
     return report(model)
 
@@ -185,7 +184,9 @@ def fingerprint(model: Module) -> dict[str, str]:
 def _digest(tensor: Any) -> str:
     from hashlib import sha256
 
+    from fastnn.serialization._memory import storage_bytes
+
     data = tensor.detach().contiguous()
-    if data.dtype == _C.bfloat16:  # NumPy has no such type
-        data = data.view(_C.int16)
-    return sha256(data.numpy().data).hexdigest()
+    start = data.storage_offset() * data.element_size()
+    memory = storage_bytes(data.untyped_storage())
+    return sha256(memory[start : start + data.numel() * data.element_size()]).hexdigest()

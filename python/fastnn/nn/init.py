@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastnn import _C, no_grad
 from fastnn._C import Tensor
-
-from fastnn import _C
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,15 +61,8 @@ _LINEAR_KINDS = frozenset(
 
 def _without_grad(function: F) -> F:
     """Run `function` with gradients off."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        from fastnn import no_grad
-
-        with no_grad():
-            return function(*args, **kwargs)
-
-    return run  # type: ignore[return-value]
+    wrapped: F = no_grad()(function)
+    return wrapped
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -111,13 +102,25 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 @_without_grad
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Fill with draws from the uniform distribution over [a, b)."""
+    """Fill with draws from the uniform distribution over [a, b).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> bool(nn.init.uniform_(fastnn.empty(2, 2), 1.0, 2.0).min() >= 1)
+        True
+    """
     return tensor.uniform_(a, b, generator=generator)
 
 
 @_without_grad
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Fill with draws from the normal distribution."""
+    """Fill with draws from the normal distribution.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.normal_(fastnn.empty(2, 2)).shape
+        torch.Size([2, 2])
+    """
     return tensor.normal_(mean, std, generator=generator)
 
 
@@ -183,19 +186,37 @@ def _reject(tensor: Tensor, draw: Callable[[Tensor], Tensor], rejected: Callable
 
 @_without_grad
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with `val`."""
+    """Fill with `val`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.constant_(fastnn.empty(2), 0.5)
+        tensor([0.5000, 0.5000])
+    """
     return tensor.fill_(val)
 
 
 @_without_grad
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with ones."""
+    """Fill with ones.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.ones_(fastnn.empty(2))
+        tensor([1., 1.])
+    """
     return tensor.fill_(1.0)
 
 
 @_without_grad
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with zeros."""
+    """Fill with zeros.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.zeros_(fastnn.empty(2))
+        tensor([0., 0.])
+    """
     return tensor.zero_()
 
 
@@ -205,6 +226,12 @@ def eye_(tensor: Tensor) -> Tensor:
 
     Raises:
         ValueError: the tensor does not have 2 dimensions.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.eye_(fastnn.empty(2, 2))
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
@@ -221,6 +248,12 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
     Raises:
         ValueError: the number of dimensions is another, or `groups` does not divide out.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.dirac_(fastnn.empty(2, 2, 1)).squeeze(-1)
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     if tensor.dim() not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
@@ -256,6 +289,11 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     """Fill from the uniform distribution over [-a, a], `a = gain * sqrt(6 / (fan_in + fan_out))`.
 
     Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks (2010).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.xavier_uniform_(fastnn.empty(2, 2)).shape
+        torch.Size([2, 2])
     """
     bound = math.sqrt(3.0) * _xavier_std(tensor, gain)
     return tensor.uniform_(-bound, bound, generator=generator)
@@ -266,6 +304,11 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
     """Fill from the normal distribution with `std = gain * sqrt(2 / (fan_in + fan_out))`.
 
     Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks (2010).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.xavier_normal_(fastnn.empty(2, 2)).shape
+        torch.Size([2, 2])
     """
     return tensor.normal_(0.0, _xavier_std(tensor, gain), generator=generator)
 
@@ -300,6 +343,11 @@ def kaiming_uniform_(
         generator: where the numbers come from.
 
     He et al., Delving Deep into Rectifiers (2015).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.kaiming_uniform_(fastnn.empty(2, 2), nonlinearity="relu").shape
+        torch.Size([2, 2])
     """
     if _is_empty(tensor):
         return tensor
@@ -315,7 +363,13 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Fill from the normal distribution with `std = gain / sqrt(fan)`; arguments as `kaiming_uniform_`."""
+    """Fill from the normal distribution with `std = gain / sqrt(fan)`; arguments as `kaiming_uniform_`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.init.kaiming_normal_(fastnn.empty(2, 2), mode="fan_out").shape
+        torch.Size([2, 2])
+    """
     if _is_empty(tensor):
         return tensor
     return tensor.normal_(0, _kaiming_std(tensor, a, mode, nonlinearity), generator=generator)
@@ -377,6 +431,11 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
         ValueError: the tensor does not have 2 dimensions.
 
     Martens, Deep learning via Hessian-free optimization (2010).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> int((nn.init.sparse_(fastnn.empty(10, 1), 0.3) == 0).sum())
+        3
     """
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")

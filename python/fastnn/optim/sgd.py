@@ -138,24 +138,24 @@ class SGD(Optimizer):
         buffers: list[Tensor] = []
         new_params: list[Tensor] = []
         new_grads: list[Tensor] = []
-        new_buffers: list[Tensor] = []
         for param in group["params"]:
             grad = param.grad
             if grad is None or not param.requires_grad:
                 continue
-            entry = state[param]
-            buffer = entry.get("momentum_buffer")
+            entry = state.get(param)
+            buffer = None if entry is None else entry.get("momentum_buffer")
             if buffer is None:
-                buffer = entry["momentum_buffer"] = _C.empty_like(param)
                 new_params.append(param)
                 new_grads.append(grad)
-                new_buffers.append(buffer)
             else:
                 params.append(param)
                 grads.append(grad)
                 buffers.append(buffer)
         if new_params:
+            new_buffers = [_C.empty_like(param) for param in new_params]
             self._launch(group, new_params, new_grads, new_buffers, True)
+            for param, buffer in zip(new_params, new_buffers, strict=True):
+                state[param]["momentum_buffer"] = buffer
         if params:
             self._launch(group, params, grads, buffers, False)
 

@@ -1,9 +1,11 @@
 """Checkpoints: PyTorch's ``.pt`` files and safetensors, written safely and read without trust.
 
 Example:
-    >>> import fastnn
-    >>> fastnn.save({"weight": fastnn.ones(2), "step": 3}, "/tmp/example.pt")
-    >>> fastnn.load("/tmp/example.pt")
+    >>> import fastnn, io
+    >>> file = io.BytesIO()  # or a path
+    >>> fastnn.save({"weight": fastnn.ones(2), "step": 3}, file)
+    >>> _ = file.seek(0)
+    >>> fastnn.load(file)
     {'weight': tensor([1., 1.]), 'step': 3}
 """
 

@@ -60,9 +60,11 @@ def save(
         RuntimeError: if the folder does not exist, or tensors of different dtypes share memory.
 
     Example:
-        >>> import fastnn
-        >>> fastnn.save({"weight": fastnn.ones(2, 3), "epoch": 5}, "/tmp/model.pt")
-        >>> fastnn.load("/tmp/model.pt")["weight"].shape
+        >>> import fastnn, io
+        >>> file = io.BytesIO()  # or a path
+        >>> fastnn.save({"weight": fastnn.ones(2, 3), "epoch": 5}, file)
+        >>> _ = file.seek(0)
+        >>> fastnn.load(file)["weight"].shape
         torch.Size([2, 3])
     """
     if pickle_module is not None or pickle_protocol != _PICKLE_PROTOCOL or not _use_new_zipfile_serialization:

@@ -63,11 +63,13 @@ class safe_globals:
     """:func:`add_safe_globals` within a ``with`` block.
 
     Example:
-        >>> import fastnn
+        >>> import fastnn, io
         >>> from fractions import Fraction
+        >>> file = io.BytesIO()
         >>> with fastnn.serialization.safe_globals([Fraction]):
-        ...     fastnn.save({"lr": Fraction(1, 3)}, "/tmp/fraction.pt")
-        ...     fastnn.load("/tmp/fraction.pt")
+        ...     fastnn.save({"lr": Fraction(1, 3)}, file)
+        ...     _ = file.seek(0)
+        ...     fastnn.load(file)
         {'lr': Fraction(1, 3)}
     """
 

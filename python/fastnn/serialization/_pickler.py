@@ -68,6 +68,8 @@ class Pickler:
             container(self, obj)
         elif isinstance(obj, _C.Tensor):
             self._save_tensor(obj)
+        elif isinstance(obj, OrderedDict) and kind.__module__.startswith("fastnn."):  # what state_dict() returns
+            self._save_ordered_dict(obj)
         elif kind is _C.Size:
             self._reduce(obj, ("torch", "Size"), (tuple(obj),))
         elif kind is _C.device:
@@ -228,11 +230,15 @@ class Pickler:
         self._reduce(obj, ("torch", "device"), arguments)
 
     def _save_tensor(self, obj: Tensor) -> None:
-        from fastnn.nn.parameter import Buffer, Parameter
-
-        kind = _C.Tensor if isinstance(obj, Buffer) else type(obj)  # PyTorch's buffers are tensors with attributes
         state = dict(getattr(obj, "__dict__", {}))
-        if kind is Parameter:
+        kind: type = type(obj)
+        is_parameter = False
+        if kind is not _C.Tensor:
+            from fastnn.nn.parameter import Buffer, Parameter
+
+            is_parameter = kind is Parameter
+            kind = _C.Tensor if isinstance(obj, Buffer) else kind  # PyTorch's buffers are tensors with attributes
+        if is_parameter:
             self._save_parameter(obj, state)
         elif kind is _C.Tensor and not state:
             self._rebuild_tensor(obj)

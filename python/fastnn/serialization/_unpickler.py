@@ -318,7 +318,7 @@ class Unpickler:
             raise self._error("a state is no dict of attributes")
         for name in state:
             if hasattr(kind, name):
-                raise self._error(f"a state replaces {name[:_NAME_LENGTH]!r} of a {kind.__name__}")
+                raise self._error(f"a state replaces {name[:_NAME_LENGTH]!r} of the class {kind.__name__}")
         return state
 
     def _persistent(self) -> None:
@@ -377,17 +377,23 @@ class Unpickler:
 
     # -- what a file may call: each checks its arguments ----------------------------------------------------------
 
+    def _check_count(self, arguments: tuple[Any, ...], least: int, most: int) -> None:
+        if not least <= len(arguments) <= most:
+            raise self._error("a tensor is not described as PyTorch does")
+
     def _build_tensor(self, arguments: tuple[Any, ...]) -> Tensor:
         """_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks, metadata=None)"""
         if len(arguments) == 4:  # _rebuild_tensor has no requires_grad
             arguments = (*arguments, False, None)
-        if not 6 <= len(arguments) <= 7 or (len(arguments) == 7 and arguments[6]):
+        self._check_count(arguments, 6, 7)
+        if len(arguments) == 7 and arguments[6]:
             raise self._error("a tensor has flags that fastnn does not know (a conjugate or negative view)")
         return self._tensor(*arguments[:5])
 
     def _build_tensor_v3(self, arguments: tuple[Any, ...]) -> Tensor:
         """_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype, metadata=None)"""
-        if not 7 <= len(arguments) <= 8 or (len(arguments) == 8 and arguments[7]):
+        self._check_count(arguments, 7, 8)
+        if len(arguments) == 8 and arguments[7]:
             raise self._error("a tensor has flags that fastnn does not know (a conjugate or negative view)")
         if type(arguments[6]) is not _C.dtype:
             raise self._error("a tensor has no dtype")
@@ -396,14 +402,12 @@ class Unpickler:
 
     def _build_parameter(self, arguments: tuple[Any, ...]) -> Tensor:
         """_rebuild_parameter(data, requires_grad, hooks)"""
-        if len(arguments) != 3:
-            raise self._error("a parameter is not described as PyTorch does")
+        self._check_count(arguments, 3, 3)
         return self._parameter(arguments[0], arguments[1])
 
     def _build_parameter_with_state(self, arguments: tuple[Any, ...]) -> Tensor:
         """_rebuild_parameter_with_state(data, requires_grad, hooks, state)"""
-        if len(arguments) != 4:
-            raise self._error("a parameter is not described as PyTorch does")
+        self._check_count(arguments, 4, 4)
         return self._set_state(self._parameter(arguments[0], arguments[1]), arguments[3])
 
     def _build_from_type(self, arguments: tuple[Any, ...]) -> Tensor:

@@ -62,15 +62,17 @@ def save_file(tensors: Mapping[str, Tensor], path: FileLike, metadata: Mapping[s
         RuntimeError: if tensors share part of their memory, which the format cannot say.
 
     Example:
-        >>> import fastnn
+        >>> import fastnn, io
         >>> from fastnn.serialization.safetensors import load_file, read_metadata, save_file
-        >>> weight = fastnn.arange(3)
-        >>> save_file({"embed": weight, "head": weight}, "/tmp/tied.safetensors", {"epoch": "3"})
-        >>> loaded = load_file("/tmp/tied.safetensors")
+        >>> weight, file = fastnn.arange(3), io.BytesIO()  # or a path
+        >>> save_file({"embed": weight, "head": weight}, file, {"epoch": "3"})
+        >>> _ = file.seek(0)
+        >>> loaded = load_file(file)
         >>> loaded["embed"].data_ptr() == loaded["head"].data_ptr()
         True
-        >>> read_metadata("/tmp/tied.safetensors")["epoch"]
-        '3'
+        >>> _ = file.seek(0)
+        >>> read_metadata(file)
+        {'epoch': '3'}
     """
     header, ordered = _prepare(tensors, metadata)
     with writing(path) as file:

@@ -1,88 +1,18 @@
-"""Activations, dropout of whole channels, and one-hot and Gumbel samples."""
+"""Activations with randomness or weights, and dropout of whole channels."""
 
 from __future__ import annotations
 
 import warnings
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 from ._common import maybe_inplace
 
 # Klambauer et al., Self-Normalizing Neural Networks (2017): the fixed point of mean 0 and variance 1.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `min(max(x, 0), 6)` to each element."""
-    return _nn.hardtanh(input, 0.0, 6.0, inplace)
-
-
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `scale * (max(0, x) + min(0, alpha * (exp(x) - 1)))` to each element.
-
-    The constants make mean 0 and variance 1 a fixed point (Klambauer et al., 2017).
-    """
-    return maybe_inplace(lambda x: SELU_SCALE * _nn.elu(x, SELU_ALPHA), input, inplace)
-
-
-def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """Apply `max(0, x) + min(0, alpha * (exp(x / alpha) - 1))` to each element (Barron, 2017)."""
-    if alpha == 0:
-        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-
-    def formula(x: Tensor) -> Tensor:
-        below = _C.where(x > 0, _C.zeros_like(x), x)
-        return _C.where(x > 0, x, alpha * _C.expm1(below / alpha))
-
-    return maybe_inplace(formula, input, inplace)
-
-
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `relu6(x + 3) / 6` to each element."""
-    return maybe_inplace(lambda x: relu6(x + 3) / 6, input, inplace)
-
-
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `x * relu6(x + 3) / 6` to each element (Howard et al., 2019)."""
-    return maybe_inplace(lambda x: x * relu6(x + 3) / 6, input, inplace)
-
-
-def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """Apply `x * tanh(softplus(x))` to each element (Misra, 2019)."""
-    return maybe_inplace(lambda x: x * _C.tanh(_nn.softplus(x)), input, inplace)
-
-
-def softsign(input: Tensor) -> Tensor:
-    """Apply `x / (1 + |x|)` to each element."""
-    return input / (input.abs() + 1)
-
-
-def tanhshrink(input: Tensor) -> Tensor:
-    """Apply `x - tanh(x)` to each element."""
-    return input - input.tanh()
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Keep elements outside [-lambd, lambd], and set the others to 0."""
-    inside = (input >= -lambd) & (input <= lambd)
-    return _C.where(inside, _C.zeros_like(input), input)
-
-
-def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Move every element towards 0 by `lambd`, and stop there."""
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    below = _C.where(input < -lambd, input + lambd, input * 0)
-    return _C.where(input > lambd, input - lambd, below)
-
-
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: _C.dtype | None = None) -> Tensor:
-    """Apply softmax to `-x` along `dim`."""
-    return _nn.softmax(-input, dim, _stacklevel, dtype)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -94,6 +24,11 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: the number of weights is neither 1 nor C.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.prelu(fastnn.tensor([-1.0, 2.0]), fastnn.tensor([0.5]))
+        tensor([-0.5000,  2.0000])
     """
     if weight.numel() != 1:
         channels = input.size(1) if input.dim() > 1 else input.size(0) if input.dim() == 1 else 1
@@ -117,6 +52,11 @@ def rrelu(
     """Multiply negative elements by a random slope from [lower, upper]; in evaluation by their mean.
 
     Xu et al., Empirical Evaluation of Rectified Activations in Convolution Network (2015).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.rrelu(fastnn.tensor([-1.0, 2.0]), 0.1, 0.3)
+        tensor([-0.2000,  2.0000])
     """
     if not training:
         return _nn.leaky_relu(input, (lower + upper) / 2, inplace)
@@ -133,6 +73,11 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
     Raises:
         RuntimeError: the size along `dim` is odd.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.glu(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.8808])
     """
     if input.dim() == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
@@ -155,6 +100,11 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
         dim: the dimension of the classes. Default: -1.
 
     Jang et al., Categorical Reparameterization with Gumbel-Softmax (2017).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.gumbel_softmax(fastnn.zeros(4), hard=True).sum().item()
+        1.0
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
@@ -165,40 +115,6 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     index = soft.max(dim, keepdim=True)[1]
     one_hot_samples = _C.zeros_like(logits).scatter_(dim, index, 1.0)
     return one_hot_samples - soft.detach() + soft
-
-
-def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
-    """Return a tensor of shape (*input.shape, num_classes) with 1 at the class, 0 elsewhere.
-
-    Args:
-        input: int64 class numbers, any shape.
-        num_classes: how many classes; -1 stands for the largest one plus 1.
-
-    Raises:
-        RuntimeError: a class is negative or not below `num_classes`, or `input` is not int64.
-
-    Example:
-        >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.one_hot(fastnn.tensor([0, 2]), num_classes=3)
-        tensor([[1, 0, 0],
-                [0, 0, 1]])
-    """
-    if input.dtype != _C.int64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    if input.numel() == 0:
-        if num_classes <= 0:
-            raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        return _C.zeros((*input.shape, num_classes), dtype=_C.int64)
-    if int(input.min()) < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    largest = int(input.max())
-    if num_classes == -1:
-        num_classes = largest + 1
-    elif num_classes < 1:
-        raise RuntimeError("num_classes should be positive")
-    elif largest >= num_classes:
-        raise RuntimeError("Class values must be smaller than num_classes.")
-    return _C.zeros((*input.shape, num_classes), dtype=_C.int64).scatter_(-1, input.unsqueeze(-1), 1)
 
 
 # --- dropout of whole channels ---
@@ -228,7 +144,13 @@ def _feature_dropout(input: Tensor, p: float, training: bool, inplace: bool, spa
 
 
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero whole channels of an input of shape (N, C, L) or (C, L) with probability `p`."""
+    """Zero whole channels of an input of shape (N, C, L) or (C, L) with probability `p`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.dropout1d(fastnn.ones(1, 2, 1), training=False).flatten()
+        tensor([1., 1.])
+    """
     if input.dim() not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {input.dim()}D input. "
@@ -239,7 +161,13 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero whole channels of an input of shape (N, C, H, W) with probability `p` (Tompson et al., 2015)."""
+    """Zero whole channels of an input of shape (N, C, H, W) with probability `p` (Tompson et al., 2015).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.dropout2d(fastnn.ones(1, 2, 1, 1), training=False).flatten()
+        tensor([1., 1.])
+    """
     if input.dim() not in (3, 4):
         warnings.warn(
             f"dropout2d: Received a {input.dim()}-D input to dropout2d, which is deprecated "
@@ -262,7 +190,13 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero whole channels of an input of shape (N, C, D, H, W) or (C, D, H, W) with probability `p`."""
+    """Zero whole channels of an input of shape (N, C, D, H, W) or (C, D, H, W) with probability `p`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.dropout3d(fastnn.ones(1, 2, 1, 1, 1), training=False).flatten()
+        tensor([1., 1.])
+    """
     if input.dim() not in (4, 5):
         warnings.warn(
             f"dropout3d: Received a {input.dim()}-D input to dropout3d, which is deprecated "
@@ -290,10 +224,22 @@ def _alpha_dropout(input: Tensor, p: float, training: bool, inplace: bool, by_ch
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """Set elements to the saturation value of SELU, keeping mean and variance (Klambauer et al., 2017)."""
+    """Set elements to the saturation value of SELU, keeping mean and variance (Klambauer et al., 2017).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.alpha_dropout(fastnn.ones(1, 2), training=False).flatten()
+        tensor([1., 1.])
+    """
     return _alpha_dropout(input, p, training, inplace, by_channel=False)
 
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
-    """Alpha dropout of whole channels of an input of shape (N, C, *)."""
+    """Alpha dropout of whole channels of an input of shape (N, C, *).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.feature_alpha_dropout(fastnn.ones(1, 2, 1), training=False).flatten()
+        tensor([1., 1.])
+    """
     return _alpha_dropout(input, p, training, inplace, by_channel=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
-from fastnn import _C
+from .padding import pad
 
 
 def _additive_mask(mask: Tensor | None, name: str, other: Tensor | None, dtype: _C.dtype) -> Tensor | None:
@@ -254,7 +255,7 @@ def _split_heads(x: Tensor, num_heads: int, head_dim: int) -> Tensor:
 
 def _widened(mask: Tensor | None) -> Tensor | None:
     """`mask` with one more key, which is not masked."""
-    return None if mask is None else _nn.pad(mask, (0, 1))
+    return None if mask is None else pad(mask, (0, 1))
 
 
 def _checked_static(name: str, static: Tensor, q: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
-"""Norms of vectors, distances and angles between them, and the bilinear form."""
+"""Norms of vectors, distances and angles between them."""
 
 from __future__ import annotations
 
+from fastnn import _C, broadcast_tensors
 from fastnn._C import Tensor
-
-from fastnn import _C
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
@@ -30,7 +29,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         >>> F.cosine_similarity(fastnn.tensor([[1.0, 0.0]]), fastnn.tensor([[0.0, 2.0]]))
         tensor([0.])
     """
-    x1, x2 = _C.broadcast_tensors(x1, x2)
+    x1, x2 = broadcast_tensors(x1, x2)
     norm1 = x1.norm(2, dim, keepdim=True).clamp(min=eps)
     norm2 = x2.norm(2, dim, keepdim=True).clamp(min=eps)
     return ((x1 / norm1) * (x2 / norm2)).sum(dim)
@@ -45,32 +44,3 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
         tensor([5.0000])
     """
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
-
-
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`y[o] = input1 @ weight[o] @ input2 + bias[o]`.
-
-    Args:
-        input1: shape (*, in1). input2: shape (*, in2), with the same leading dimensions.
-        weight: shape (out, in1, in2).
-        bias: shape (out,).
-
-    Raises:
-        RuntimeError: the shapes do not go together.
-    """
-    if input1.shape[:-1] != input2.shape[:-1]:
-        raise RuntimeError(
-            f"bilinear(): input batch dimensions do not match: got {tuple(input1.shape)} and {tuple(input2.shape)}"
-        )
-    for number, tensor in ((1, input1), (2, input2)):
-        if tensor.size(-1) != weight.size(number):
-            raise RuntimeError(
-                f"bilinear(): input{number} size does not match weight size: "
-                f"got {tensor.size(-1)} but expected {weight.size(number)}"
-            )
-    left = input1.reshape(-1, input1.size(-1))
-    right = input2.reshape(-1, input2.size(-1))
-    result = ((left @ weight) * right).sum(-1).t()
-    if bias is not None:
-        result = result + bias
-    return result.reshape(*input1.shape[:-1], weight.size(0))

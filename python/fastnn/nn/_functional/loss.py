@@ -6,10 +6,9 @@ import math
 import warnings
 from typing import TYPE_CHECKING
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 from ._common import check_reduction, reduced, reduction_name, warn_if_broadcast
 from .distance import pairwise_distance
@@ -29,7 +28,13 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Mean (or sum, or each) of `|input - target|`, times `weight` if given."""
+    """Mean (or sum, or each) of `|input - target|`, times `weight` if given.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.l1_loss(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]))
+        tensor(2.)
+    """
     reduction = reduction_name(size_average, reduce, reduction)
     warn_if_broadcast(input, target)
     return _weighted((input - target).abs(), weight, reduction)
@@ -46,6 +51,11 @@ def smooth_l1_loss(
     """`0.5 * d**2 / beta` where `d = |input - target|` is below `beta`, else `d - beta / 2`.
 
     Girshick, Fast R-CNN (2015).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.smooth_l1_loss(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]))
+        tensor(1.5000)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     warn_if_broadcast(input, target)
@@ -66,7 +76,13 @@ def huber_loss(
     delta: float = 1.0,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """`0.5 * d**2` where `d = |input - target|` is at most `delta`, else `delta * (d - delta / 2)`."""
+    """`0.5 * d**2` where `d = |input - target|` is at most `delta`, else `delta * (d - delta / 2)`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.huber_loss(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]), delta=2.0)
+        tensor(2.2500)
+    """
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     warn_if_broadcast(input, target)
@@ -147,6 +163,11 @@ def poisson_nll_loss(
         full: whether Stirling's approximation of `log(target!)` is added.
         eps: added to `input` before its logarithm, without `log_input`.
         reduction: "none", "mean" or "sum".
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.poisson_nll_loss(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]))
+        tensor(1.)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     check_reduction(reduction)
@@ -179,6 +200,11 @@ def gaussian_nll_loss(
         ValueError: `var` has another shape, or a negative element.
 
     Nix and Weigend, Estimating the mean and variance of the target probability distribution (1994).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.gaussian_nll_loss(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]), fastnn.ones(2))
+        tensor(2.5000)
     """
     if not isinstance(var, Tensor):
         if var < 0:
@@ -218,6 +244,11 @@ def cosine_embedding_loss(
 
     Raises:
         RuntimeError: the shapes do not go together.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.cosine_embedding_loss(fastnn.tensor([[1.0, 0.0]]), fastnn.tensor([[0.0, 1.0]]), fastnn.tensor([1]))
+        tensor(1.)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     if target.dim() not in (0, 1):
@@ -248,7 +279,13 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`max(0, -target * (input1 - input2) + margin)`, with `target` 1 or -1."""
+    """`max(0, -target * (input1 - input2) + margin)`, with `target` 1 or -1.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.margin_ranking_loss(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]), fastnn.ones(2))
+        tensor(2.)
+    """
     reduction = reduction_name(size_average, reduce, reduction)
     if not input1.dim() == input2.dim() == target.dim():
         raise RuntimeError(
@@ -266,7 +303,13 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`input` where `target` is 1, `max(0, margin - input)` where it is -1."""
+    """`input` where `target` is 1, `max(0, margin - input)` where it is -1.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.hinge_embedding_loss(fastnn.tensor([1.0, 3.0]), fastnn.tensor([1, -1]))
+        tensor(0.5000)
+    """
     reduction = reduction_name(size_average, reduce, reduction)
     zero = _C.zeros_like(input)
     loss = _C.where(target != 1, (margin - input).clamp(min=0), zero) + _C.where(target != -1, input, zero)
@@ -295,6 +338,11 @@ def triplet_margin_loss(
 
     Raises:
         ValueError: `margin` is not above 0.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.triplet_margin_loss(fastnn.zeros(1, 2), fastnn.zeros(1, 2), fastnn.zeros(1, 2))
+        tensor(1.)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     if margin <= 0:
@@ -319,7 +367,13 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
-    """`triplet_margin_loss` with any distance; by default the Euclidean one."""
+    """`triplet_margin_loss` with any distance; by default the Euclidean one.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.triplet_margin_with_distance_loss(fastnn.zeros(1, 2), fastnn.zeros(1, 2), fastnn.zeros(1, 2))
+        tensor(1.)
+    """
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     return _triplet_loss(distance_function or pairwise_distance, anchor, positive, negative, margin, swap, reduction)
@@ -347,7 +401,13 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`log(1 + exp(-target * input))`, with `target` 1 or -1."""
+    """`log(1 + exp(-target * input))`, with `target` 1 or -1.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.soft_margin_loss(fastnn.zeros(2), fastnn.ones(2))
+        tensor(0.6931)
+    """
     reduction = reduction_name(size_average, reduce, reduction)
     return reduced(-_nn.logsigmoid(target * input), reduction)
 
@@ -366,6 +426,11 @@ def multilabel_soft_margin_loss(
         input: logits, shape (N, C).
         target: 0 or 1, shape (N, C).
         weight: a factor per class, shape (C,).
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.multilabel_soft_margin_loss(fastnn.zeros(1, 2), fastnn.ones(1, 2))
+        tensor(0.6931)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     loss = -(target * _nn.logsigmoid(input) + (1 - target) * _nn.logsigmoid(-input))
@@ -394,6 +459,11 @@ def multi_margin_loss(
 
     Raises:
         ValueError: `p` is neither 1 nor 2, or `weight` is not one-dimensional.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.multi_margin_loss(fastnn.tensor([[0.0, 0.5]]), fastnn.tensor([1]))
+        tensor(0.2500)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     if p not in (1, 2):
@@ -422,6 +492,11 @@ def multilabel_margin_loss(
     Args:
         input: scores, shape (N, C) or (C,).
         target: int64, the same shape: the labels of each sample first, ended by -1.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.multilabel_margin_loss(fastnn.tensor([0.1, 0.4]), fastnn.tensor([1, -1]))
+        tensor(0.3500)
     """
     reduction = reduction_name(size_average, reduce, reduction)
     scores = input if input.dim() == 2 else input.unsqueeze(0)

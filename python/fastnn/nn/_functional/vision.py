@@ -1,4 +1,4 @@
-"""Padding modes, pixel shuffles and resizing of images and signals."""
+"""Pixel shuffles and resizing of images and signals."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
-
-from fastnn import _C
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,66 +17,14 @@ if TYPE_CHECKING:
 _CUBIC_A = -0.75
 
 
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Add elements around the last dimensions, or with negative sizes take them away.
-
-    Args:
-        input: any shape.
-        pad: (before, after) of the last dimension, then of the one before it, and so on.
-        mode: "constant", "reflect" (mirrored, without the edge), "replicate" (the edge) or "circular".
-        value: what "constant" fills with. Default: 0.
-
-    Raises:
-        NotImplementedError: the mode is unknown, or does not go with the number of dimensions.
-        RuntimeError: a padding is larger than the mode allows.
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """Rearrange (*, C * r * r, H, W) to (*, C, H * r, W * r) (Shi et al., 2016).
 
     Example:
         >>> import fastnn; from fastnn.nn import functional as F
-        >>> F.pad(fastnn.tensor([[1.0, 2.0, 3.0]]), (1, 1), mode="reflect")
-        tensor([[2., 1., 2., 3., 2.]])
+        >>> F.pixel_shuffle(fastnn.ones(1, 4, 2, 2), 2).shape
+        torch.Size([1, 1, 4, 4])
     """
-    if mode == "constant":
-        return _nn.pad(input, tuple(pad), "constant", value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    if value is not None and value != 0:
-        raise ValueError(f'Padding mode "{mode}" doesn\'t take in value argument')
-    count = len(pad) // 2
-    if len(pad) % 2 or not 1 <= count <= 3 or input.dim() not in (count + 1, count + 2):
-        raise NotImplementedError(
-            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; "
-            f"got pad of length {len(pad)} and input of shape {tuple(input.shape)}"
-        )
-    for i in range(count):
-        dim = input.dim() - 1 - i
-        before, after = pad[2 * i], pad[2 * i + 1]
-        if before or after:
-            places = _padded_places(mode, input.size(dim), before, after, tuple(input.shape), dim)
-            input = input.index_select(dim, _C.tensor(places, dtype=_C.int64))
-    return input
-
-
-def _padded_places(mode: str, size: int, before: int, after: int, shape: tuple[int, ...], dim: int) -> list[int]:
-    """For each element of the padded dimension, where it comes from."""
-    places = range(-before, size + after)
-    if size == 0 or len(places) <= 0:
-        raise RuntimeError(f"pad: dimension {dim} of shape {shape} with padding ({before}, {after}) is empty")
-    if mode == "replicate":
-        return [min(max(i, 0), size - 1) for i in places]
-    if mode == "reflect":
-        if before >= size or after >= size:
-            raise RuntimeError(
-                "Argument #4: Padding size should be less than the corresponding input dimension, but got: "
-                f"padding ({before}, {after}) at dimension {dim} of input {list(shape)}"
-            )
-        return [size - 1 - abs(size - 1 - abs(i)) for i in places]
-    if before > size or after > size:
-        raise RuntimeError("Padding value causes wrapping around more than once.")
-    return [i % size for i in places]
-
-
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """Rearrange (*, C * r * r, H, W) to (*, C, H * r, W * r) (Shi et al., 2016)."""
     r = upscale_factor
     _check_pixels("pixel_shuffle", input, r, "upscale_factor")
     channels, height, width = input.shape[-3:]
@@ -91,7 +38,13 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """Rearrange (*, C, H * r, W * r) to (*, C * r * r, H, W): the inverse of `pixel_shuffle`."""
+    """Rearrange (*, C, H * r, W * r) to (*, C * r * r, H, W): the inverse of `pixel_shuffle`.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.pixel_unshuffle(fastnn.ones(1, 1, 4, 4), 2).shape
+        torch.Size([1, 4, 2, 2])
+    """
     r = downscale_factor
     _check_pixels("pixel_unshuffle", input, r, "downscale_factor")
     channels, height, width = input.shape[-3:]
@@ -114,7 +67,13 @@ def _check_pixels(name: str, input: Tensor, factor: int, argument: str) -> None:
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
-    """Deal the channels of (N, C, *) out over the groups: channel g * n + i becomes i * groups + g."""
+    """Deal the channels of (N, C, *) out over the groups: channel g * n + i becomes i * groups + g.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.channel_shuffle(fastnn.arange(4.0).reshape(1, 4, 1, 1), 2).flatten()
+        tensor([0., 2., 1., 3.])
+    """
     channels = input.size(1)
     if groups <= 0 or channels % groups:
         raise RuntimeError(
@@ -178,9 +137,7 @@ def interpolate(
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode does not take it")
     sizes, scales = _target_sizes(input, size, scale_factor, recompute_scale_factor, spatial)
     if mode == "area":
-        from .pooling import adaptive_avg_pool1d, adaptive_avg_pool3d
-
-        pool = {1: adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: adaptive_avg_pool3d}[spatial]
+        pool: Any = {1: _nn.adaptive_avg_pool1d, 2: _nn.adaptive_avg_pool2d, 3: _nn.adaptive_avg_pool3d}[spatial]
         pooled: Tensor = pool(input, sizes)
         return pooled
     for i, (out_size, scale) in enumerate(zip(sizes, scales, strict=True)):

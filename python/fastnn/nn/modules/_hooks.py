@@ -7,6 +7,7 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
@@ -195,10 +196,8 @@ def _get_gradient_tap() -> Any:
 
 def _tap(on_backward: Hook, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[int] | None]:
     """Let `on_backward` see the gradients of the tensors among `values`; also says where those are."""
-    from fastnn import is_grad_enabled
-
     where = [i for i, value in enumerate(values) if isinstance(value, Tensor)]
-    if not is_grad_enabled() or not any(values[i].requires_grad for i in where):
+    if not _C.is_grad_enabled() or not any(values[i].requires_grad for i in where):
         return values, None
     tapped = _get_gradient_tap().apply(on_backward, *(values[i] for i in where))
     result = list(values)

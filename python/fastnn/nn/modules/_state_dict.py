@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastnn import no_grad
 from fastnn._C import Tensor
 
 from ..parameter import Parameter
@@ -68,8 +69,6 @@ class _Copy(NamedTuple):
     assign: bool
 
     def run(self, error_msgs: list[str]) -> None:
-        from fastnn import no_grad
-
         source = self.source
         try:
             with no_grad():

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn._C import Tensor
-
 from fastnn import _C
+from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
@@ -83,14 +82,26 @@ class ReLU(_InPlace):
 
 
 class SiLU(_InPlace):
-    """`x * sigmoid(x)` (Elfwing et al., 2017)."""
+    """`x * sigmoid(x)` (Elfwing et al., 2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.SiLU()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.2689,  1.7616])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.silu(input, self.inplace)
 
 
 class Mish(_InPlace):
-    """`x * tanh(softplus(x))` (Misra, 2019)."""
+    """`x * tanh(softplus(x))` (Misra, 2019).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Mish()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.3034,  1.9440])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.mish(input, self.inplace)
@@ -100,6 +111,11 @@ class SELU(_InPlace):
     """`scale * (max(0, x) + min(0, alpha * (exp(x) - 1)))`, which keeps mean 0 and variance 1.
 
     Klambauer et al., Self-Normalizing Neural Networks (2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.SELU()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-1.1113,  2.1014])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,7 +123,13 @@ class SELU(_InPlace):
 
 
 class Hardsigmoid(_InPlace):
-    """`relu6(x + 3) / 6`."""
+    """`relu6(x + 3) / 6`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Hardsigmoid()(fastnn.tensor([-1.0, 2.0]))
+        tensor([0.3333, 0.8333])
+    """
 
     def extra_repr(self) -> str:
         return ""
@@ -117,7 +139,13 @@ class Hardsigmoid(_InPlace):
 
 
 class Hardswish(_InPlace):
-    """`x * relu6(x + 3) / 6` (Howard et al., Searching for MobileNetV3, 2019)."""
+    """`x * relu6(x + 3) / 6` (Howard et al., Searching for MobileNetV3, 2019).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Hardswish()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.3333,  1.6667])
+    """
 
     def extra_repr(self) -> str:
         return ""
@@ -127,35 +155,65 @@ class Hardswish(_InPlace):
 
 
 class Tanh(Module):
-    """`tanh(x)`."""
+    """`tanh(x)`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Tanh()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.7616,  0.9640])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)
 
 
 class Sigmoid(Module):
-    """`1 / (1 + exp(-x))`."""
+    """`1 / (1 + exp(-x))`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Sigmoid()(fastnn.tensor([-1.0, 2.0]))
+        tensor([0.2689, 0.8808])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
 class LogSigmoid(Module):
-    """`log(1 / (1 + exp(-x)))`."""
+    """`log(1 / (1 + exp(-x)))`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LogSigmoid()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-1.3133, -0.1269])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.logsigmoid(input)
 
 
 class Softsign(Module):
-    """`x / (1 + |x|)`."""
+    """`x / (1 + |x|)`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Softsign()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.5000,  0.6667])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """`x - tanh(x)`."""
+    """`x - tanh(x)`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Tanhshrink()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.2384,  1.0360])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanhshrink(input)
@@ -185,7 +243,13 @@ class GELU(Module):
 
 
 class Threshold(Module):
-    """`x` where it is above `threshold`, else `value`."""
+    """`x` where it is above `threshold`, else `value`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Threshold(0.5, 9.0)(fastnn.tensor([-1.0, 2.0]))
+        tensor([9., 2.])
+    """
 
     def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
         super().__init__()
@@ -204,6 +268,11 @@ class RReLU(Module):
     """`x`, and below 0 `a * x` with `a` drawn from [lower, upper]; in evaluation `a` is their mean.
 
     Xu et al., Empirical Evaluation of Rectified Activations in Convolution Network (2015).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.RReLU(0.1, 0.3).eval()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.2000,  2.0000])
     """
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
@@ -228,6 +297,11 @@ class Hardtanh(Module):
 
     Raises:
         AssertionError: `max_val` is not above `min_val`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Hardtanh()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-1.,  1.])
     """
 
     def __init__(
@@ -260,7 +334,13 @@ class Hardtanh(Module):
 
 
 class ReLU6(Hardtanh):
-    """`min(max(0, x), 6)`."""
+    """`min(max(0, x), 6)`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ReLU6()(fastnn.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__(0.0, 6.0, inplace)
@@ -275,6 +355,11 @@ class ELU(Module):
     Args:
         alpha: minus the value that negative inputs saturate at. Default: 1.
         inplace: whether the input is overwritten. Default: False.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ELU()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
     """
 
     def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
@@ -290,7 +375,13 @@ class ELU(Module):
 
 
 class CELU(ELU):
-    """`x`, and below 0 `alpha * (exp(x / alpha) - 1)` (Barron, 2017); arguments as `ELU`."""
+    """`x`, and below 0 `alpha * (exp(x / alpha) - 1)` (Barron, 2017); arguments as `ELU`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.CELU()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.6321,  2.0000])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.celu(input, self.alpha, self.inplace)
@@ -300,6 +391,11 @@ class GLU(Module):
     """`a * sigmoid(b)`, where a and b are the two halves of the input along `dim`.
 
     Dauphin et al., Language Modeling with Gated Convolutional Networks (2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.GLU()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.8808])
     """
 
     def __init__(self, dim: int = -1) -> None:
@@ -319,6 +415,11 @@ class LeakyReLU(Module):
     Args:
         negative_slope: Default: 0.01.
         inplace: whether the input is overwritten. Default: False.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LeakyReLU()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.0100,  2.0000])
     """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
@@ -340,6 +441,11 @@ class PReLU(Module):
         num_parameters: 1, or the number of channels of the input, (N, C, *). Default: 1.
         init: the weight at the start. Default: 0.25.
         device, dtype: of the weight.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.PReLU()(fastnn.tensor([-1.0, 2.0])).tolist()
+        [-0.25, 2.0]
     """
 
     weight: Tensor
@@ -369,7 +475,13 @@ class PReLU(Module):
 
 
 class Softplus(Module):
-    """`log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` is above `threshold`."""
+    """`log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` is above `threshold`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Softplus()(fastnn.tensor([-1.0, 2.0]))
+        tensor([0.3133, 2.1269])
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -384,7 +496,13 @@ class Softplus(Module):
 
 
 class Hardshrink(Module):
-    """`x` outside [-lambd, lambd], else 0."""
+    """`x` outside [-lambd, lambd], else 0.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Hardshrink()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-1.,  2.])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -398,7 +516,13 @@ class Hardshrink(Module):
 
 
 class Softshrink(Module):
-    """`x` moved towards 0 by `lambd`, and no further."""
+    """`x` moved towards 0 by `lambd`, and no further.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Softshrink()(fastnn.tensor([-1.0, 2.0]))
+        tensor([-0.5000,  1.5000])
+    """
 
     def __init__(self, lambd: float = 0.5) -> None:
         super().__init__()
@@ -435,7 +559,13 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """`log(exp(x) / sum(exp(x)))` along `dim`."""
+    """`log(exp(x) / sum(exp(x)))` along `dim`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LogSoftmax(dim=0)(fastnn.zeros(2))
+        tensor([-0.6931, -0.6931])
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -449,7 +579,13 @@ class LogSoftmax(Module):
 
 
 class Softmin(Module):
-    """Softmax of `-x` along `dim`."""
+    """Softmax of `-x` along `dim`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Softmin(dim=0)(fastnn.tensor([-1.0, 2.0]))
+        tensor([0.9526, 0.0474])
+    """
 
     def __init__(self, dim: int | None = None) -> None:
         super().__init__()
@@ -467,6 +603,11 @@ class Softmax2d(Module):
 
     Raises:
         ValueError: the input has another number of dimensions.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Softmax2d()(fastnn.zeros(2, 1, 1)).tolist()
+        [[[0.5]], [[0.5]]]
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn._C import Tensor
-
 from fastnn import _C
+from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init

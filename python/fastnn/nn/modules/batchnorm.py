@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn._C import Tensor
-
 from fastnn import _C
+from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
@@ -214,6 +213,11 @@ class SyncBatchNorm(_BatchNorm):
         process_group: must be None.
         device, dtype: of the parameters and buffers.
         bias: whether there is a bias beside `weight`. Default: True.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.SyncBatchNorm(3)(fastnn.randn(4, 3, 5)).shape
+        torch.Size([4, 3, 5])
     """
 
     def __init__(

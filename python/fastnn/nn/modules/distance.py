@@ -32,7 +32,13 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The p-norm of `x1 - x2 + eps` along the last dimension."""
+    """The p-norm of `x1 - x2 + eps` along the last dimension.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.PairwiseDistance(p=1)(fastnn.zeros(1, 2), fastnn.ones(1, 2))
+        tensor([2.0000])
+    """
 
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()

@@ -54,7 +54,13 @@ class Dropout(_DropoutNd):
 
 
 class Dropout1d(_DropoutNd):
-    """Dropout of whole channels of an input of shape (N, C, L) or (C, L); arguments as `Dropout`."""
+    """Dropout of whole channels of an input of shape (N, C, L) or (C, L); arguments as `Dropout`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Dropout1d(0.2).eval()(fastnn.ones(1, 2, 1)).flatten()
+        tensor([1., 1.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout1d(input, self.p, self.training, self.inplace)
@@ -64,6 +70,11 @@ class Dropout2d(_DropoutNd):
     """Dropout of whole channels of an input of shape (N, C, H, W); arguments as `Dropout`.
 
     Tompson et al., Efficient Object Localization Using Convolutional Networks (2015).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Dropout2d(0.2).eval()(fastnn.ones(1, 2, 1, 1)).flatten()
+        tensor([1., 1.])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -71,7 +82,13 @@ class Dropout2d(_DropoutNd):
 
 
 class Dropout3d(_DropoutNd):
-    """Dropout of whole channels of an input of shape (N, C, D, H, W); arguments as `Dropout`."""
+    """Dropout of whole channels of an input of shape (N, C, D, H, W); arguments as `Dropout`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Dropout3d(0.2).eval()(fastnn.ones(1, 2, 1, 1, 1)).flatten()
+        tensor([1., 1.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout3d(input, self.p, self.training, self.inplace)
@@ -81,6 +98,11 @@ class AlphaDropout(_DropoutNd):
     """Dropout that keeps mean 0 and variance 1, for SELU; arguments as `Dropout`.
 
     Klambauer et al., Self-Normalizing Neural Networks (2017).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AlphaDropout(0.2).eval()(fastnn.ones(1, 2)).flatten()
+        tensor([1., 1.])
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -88,7 +110,13 @@ class AlphaDropout(_DropoutNd):
 
 
 class FeatureAlphaDropout(_DropoutNd):
-    """Alpha dropout of whole channels; arguments as `Dropout`."""
+    """Alpha dropout of whole channels; arguments as `Dropout`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.FeatureAlphaDropout(0.2).eval()(fastnn.ones(1, 2, 1)).flatten()
+        tensor([1., 1.])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -97,7 +97,13 @@ class MSELoss(_Loss):
 
 
 class SmoothL1Loss(_Loss):
-    """`0.5 * d**2 / beta` where `d = |input - target|` is below `beta`, else `d - beta / 2`."""
+    """`0.5 * d**2 / beta` where `d = |input - target|` is below `beta`, else `d - beta / 2`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.SmoothL1Loss()(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]))
+        tensor(1.5000)
+    """
 
     def __init__(
         self,
@@ -114,7 +120,13 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """`0.5 * d**2` where `d = |input - target|` is at most `delta`, else `delta * (d - delta / 2)`."""
+    """`0.5 * d**2` where `d = |input - target|` is at most `delta`, else `delta * (d - delta / 2)`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.HuberLoss(delta=2.0)(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]))
+        tensor(2.2500)
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -182,6 +194,11 @@ class NLLLoss(_WeightedLoss):
 
     Shape:
         Input (N, C, *) or (C,), target (N, *) or ().
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.NLLLoss()(fastnn.tensor([[-0.5, -1.0]]), fastnn.tensor([1]))
+        tensor(1.)
     """
 
     def __init__(
@@ -206,7 +223,13 @@ class NLLLoss(_WeightedLoss):
 
 
 class PoissonNLLLoss(_Loss):
-    """`exp(input) - target * input`; see `functional.poisson_nll_loss`."""
+    """`exp(input) - target * input`; see `functional.poisson_nll_loss`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.PoissonNLLLoss()(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]))
+        tensor(1.)
+    """
 
     def __init__(
         self,
@@ -234,7 +257,13 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """`0.5 * (log(var) + (input - target)**2 / var)`; see `functional.gaussian_nll_loss`."""
+    """`0.5 * (log(var) + (input - target)**2 / var)`; see `functional.gaussian_nll_loss`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.GaussianNLLLoss()(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]), fastnn.ones(2))
+        tensor(2.5000)
+    """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
@@ -251,6 +280,11 @@ class KLDivLoss(_Loss):
     Args:
         reduction: "none", "mean", "sum" or "batchmean". Default: "mean".
         log_target: whether the target is in log space. Default: False.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.KLDivLoss(reduction="sum")(fastnn.zeros(1), fastnn.tensor([1.0]))
+        tensor(0.)
     """
 
     def __init__(
@@ -276,6 +310,11 @@ class BCELoss(_WeightedLoss):
 
     Shape:
         Input (probabilities) and target of the same shape.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.BCELoss()(fastnn.tensor([0.5]), fastnn.tensor([1.0]))
+        tensor(0.6931)
     """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -321,7 +360,13 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class CosineEmbeddingLoss(_Loss):
-    """`1 - cos` where the target is 1, `max(0, cos - margin)` where it is -1."""
+    """`1 - cos` where the target is 1, `max(0, cos - margin)` where it is -1.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.CosineEmbeddingLoss()(fastnn.tensor([[1.0, 0.0]]), fastnn.tensor([[0.0, 1.0]]), fastnn.tensor([1]))
+        tensor(1.)
+    """
 
     def __init__(
         self,
@@ -338,7 +383,13 @@ class CosineEmbeddingLoss(_Loss):
 
 
 class MarginRankingLoss(_Loss):
-    """`max(0, -target * (input1 - input2) + margin)`, with the target 1 or -1."""
+    """`max(0, -target * (input1 - input2) + margin)`, with the target 1 or -1.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.MarginRankingLoss()(fastnn.zeros(2), fastnn.tensor([1.0, 3.0]), fastnn.ones(2))
+        tensor(2.)
+    """
 
     def __init__(
         self,
@@ -355,7 +406,13 @@ class MarginRankingLoss(_Loss):
 
 
 class HingeEmbeddingLoss(_Loss):
-    """`input` where the target is 1, `max(0, margin - input)` where it is -1."""
+    """`input` where the target is 1, `max(0, margin - input)` where it is -1.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.HingeEmbeddingLoss()(fastnn.tensor([1.0, 3.0]), fastnn.tensor([1, -1]))
+        tensor(0.5000)
+    """
 
     def __init__(
         self,
@@ -372,21 +429,39 @@ class HingeEmbeddingLoss(_Loss):
 
 
 class SoftMarginLoss(_Loss):
-    """`log(1 + exp(-target * input))`, with the target 1 or -1."""
+    """`log(1 + exp(-target * input))`, with the target 1 or -1.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.SoftMarginLoss()(fastnn.zeros(2), fastnn.ones(2))
+        tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """Binary cross entropy with logits, averaged over the classes; `weight` is per class."""
+    """Binary cross entropy with logits, averaged over the classes; `weight` is per class.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.MultiLabelSoftMarginLoss()(fastnn.zeros(1, 2), fastnn.ones(1, 2))
+        tensor(0.6931)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_soft_margin_loss(input, target, weight=self.weight, reduction=self.reduction)
 
 
 class MultiLabelMarginLoss(_Loss):
-    """`sum over labels y, other classes i of max(0, 1 - input[y] + input[i]) / C`."""
+    """`sum over labels y, other classes i of max(0, 1 - input[y] + input[i]) / C`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.MultiLabelMarginLoss()(fastnn.tensor([0.1, 0.4]), fastnn.tensor([1, -1]))
+        tensor(0.3500)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
@@ -400,6 +475,11 @@ class MultiMarginLoss(_WeightedLoss):
         margin: Default: 1.
         weight: a factor per class y, shape (C,).
         reduction: "none", "mean" or "sum". Default: "mean".
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.MultiMarginLoss()(fastnn.tensor([[0.0, 0.5]]), fastnn.tensor([1]))
+        tensor(0.2500)
     """
 
     def __init__(
@@ -426,7 +506,13 @@ class MultiMarginLoss(_WeightedLoss):
 
 
 class TripletMarginLoss(_Loss):
-    """`max(0, margin + d(anchor, positive) - d(anchor, negative))`; see `functional.triplet_margin_loss`."""
+    """`max(0, margin + d(anchor, positive) - d(anchor, negative))`; see `functional.triplet_margin_loss`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.TripletMarginLoss()(fastnn.zeros(1, 2), fastnn.zeros(1, 2), fastnn.zeros(1, 2))
+        tensor(1.)
+    """
 
     def __init__(
         self,
@@ -460,7 +546,13 @@ class TripletMarginLoss(_Loss):
 
 
 class TripletMarginWithDistanceLoss(_Loss):
-    """`TripletMarginLoss` with any distance; by default the Euclidean one."""
+    """`TripletMarginLoss` with any distance; by default the Euclidean one.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.TripletMarginWithDistanceLoss()(fastnn.zeros(1, 2), fastnn.zeros(1, 2), fastnn.zeros(1, 2))
+        tensor(1.)
+    """
 
     def __init__(
         self,

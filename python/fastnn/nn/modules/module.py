@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, overload
 
+from fastnn import _C, no_grad
 from fastnn._C import ModuleBase, Tensor
-
-from fastnn import _C
 
 from ..parameter import Buffer, Parameter
 from ._hooks import (
@@ -29,9 +28,10 @@ from ._state_dict import StateDictMixin, _IncompatibleKeys
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from typing_extensions import Self
+
     from fastnn._C import device as Device
     from fastnn._C import dtype as DType
-    from typing_extensions import Self
 
 __all__ = [
     "Module",
@@ -563,8 +563,6 @@ class Module(HookMixin, StateDictMixin, ModuleBase):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replace the values of every parameter, gradient and buffer by `fn` of them; objects stay."""
-        from fastnn import no_grad
-
         if recurse:
             for module in self.children():
                 module._apply(fn)

@@ -66,7 +66,13 @@ class _ConstantPadNd(_PadNd):
 
 
 class ConstantPad1d(_ConstantPadNd):
-    """Put `value` around the last dimension."""
+    """Put `value` around the last dimension.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ConstantPad1d(1, 9.0)(fastnn.tensor([[1.0, 2.0]]))
+        tensor([[9., 1., 2., 9.]])
+    """
 
     spatial = 1
 
@@ -89,7 +95,13 @@ class ConstantPad2d(_ConstantPadNd):
 
 
 class ConstantPad3d(_ConstantPadNd):
-    """Put `value` around the last three dimensions."""
+    """Put `value` around the last three dimensions.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ConstantPad3d(1, 9.0)(fastnn.ones(1, 1, 1, 1)).shape
+        torch.Size([1, 3, 3, 3])
+    """
 
     spatial = 3
 
@@ -103,25 +115,50 @@ class _ZeroPadNd(_ConstantPadNd):
 
 
 class ZeroPad1d(_ZeroPadNd):
-    """Put zeros around the last dimension."""
+    """Put zeros around the last dimension.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ZeroPad1d((1, 2))(fastnn.tensor([[1.0, 2.0]]))
+        tensor([[0., 1., 2., 0., 0.]])
+    """
 
     spatial = 1
 
 
 class ZeroPad2d(_ZeroPadNd):
-    """Put zeros around the last two dimensions; `padding` is a number or (left, right, top, bottom)."""
+    """Put zeros around the last two dimensions; `padding` is a number or (left, right, top, bottom).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ZeroPad2d((1, 0, 0, 1))(fastnn.ones(1, 1, 1))
+        tensor([[[0., 1.],
+                 [0., 0.]]])
+    """
 
     spatial = 2
 
 
 class ZeroPad3d(_ZeroPadNd):
-    """Put zeros around the last three dimensions."""
+    """Put zeros around the last three dimensions.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ZeroPad3d(1)(fastnn.ones(1, 1, 1, 1)).shape
+        torch.Size([1, 3, 3, 3])
+    """
 
     spatial = 3
 
 
 class ReflectionPad1d(_PadNd):
-    """Mirror the last dimension at its edges, without the edges themselves."""
+    """Mirror the last dimension at its edges, without the edges themselves.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ReflectionPad1d(1)(fastnn.tensor([[1.0, 2.0]]))
+        tensor([[2., 1., 2., 1.]])
+    """
 
     mode = "reflect"
     spatial = 1
@@ -141,49 +178,91 @@ class ReflectionPad2d(_PadNd):
 
 
 class ReflectionPad3d(_PadNd):
-    """Mirror the last three dimensions at their edges, without the edges themselves."""
+    """Mirror the last three dimensions at their edges, without the edges themselves.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ReflectionPad3d(1)(fastnn.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
+    """
 
     mode = "reflect"
     spatial = 3
 
 
 class ReplicationPad1d(_PadNd):
-    """Repeat the edges of the last dimension."""
+    """Repeat the edges of the last dimension.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ReplicationPad1d(1)(fastnn.tensor([[1.0, 2.0]]))
+        tensor([[1., 1., 2., 2.]])
+    """
 
     mode = "replicate"
     spatial = 1
 
 
 class ReplicationPad2d(_PadNd):
-    """Repeat the edges of the last two dimensions."""
+    """Repeat the edges of the last two dimensions.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ReplicationPad2d((1, 0, 0, 0))(fastnn.tensor([[[1.0, 2.0]]]))
+        tensor([[[1., 1., 2.]]])
+    """
 
     mode = "replicate"
     spatial = 2
 
 
 class ReplicationPad3d(_PadNd):
-    """Repeat the edges of the last three dimensions."""
+    """Repeat the edges of the last three dimensions.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ReplicationPad3d(1)(fastnn.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
+    """
 
     mode = "replicate"
     spatial = 3
 
 
 class CircularPad1d(_PadNd):
-    """Continue the last dimension from its other end."""
+    """Continue the last dimension from its other end.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.CircularPad1d(1)(fastnn.tensor([[1.0, 2.0]]))
+        tensor([[2., 1., 2., 1.]])
+    """
 
     mode = "circular"
     spatial = 1
 
 
 class CircularPad2d(_PadNd):
-    """Continue the last two dimensions from their other ends."""
+    """Continue the last two dimensions from their other ends.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.CircularPad2d((1, 0, 0, 0))(fastnn.tensor([[[1.0, 2.0]]]))
+        tensor([[[2., 1., 2.]]])
+    """
 
     mode = "circular"
     spatial = 2
 
 
 class CircularPad3d(_PadNd):
-    """Continue the last three dimensions from their other ends."""
+    """Continue the last three dimensions from their other ends.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.CircularPad3d(1)(fastnn.ones(1, 2, 2, 2)).shape
+        torch.Size([1, 4, 4, 4])
+    """
 
     mode = "circular"
     spatial = 3

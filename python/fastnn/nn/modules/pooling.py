@@ -61,7 +61,13 @@ class _MaxPoolNd(Module):
 
 
 class MaxPool1d(_MaxPoolNd):
-    """Maxima over windows of an input of shape (N, C, L) or (C, L); arguments as `MaxPool2d`."""
+    """Maxima over windows of an input of shape (N, C, L) or (C, L); arguments as `MaxPool2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.MaxPool1d(2)(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[3., 4.]])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool1d(
@@ -109,7 +115,13 @@ class MaxPool2d(_MaxPoolNd):
 
 
 class MaxPool3d(_MaxPoolNd):
-    """Maxima over windows of an input of shape (N, C, D, H, W) or (C, D, H, W); arguments as `MaxPool2d`."""
+    """Maxima over windows of an input of shape (N, C, D, H, W) or (C, D, H, W); arguments as `MaxPool2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.MaxPool3d(2)(fastnn.ones(1, 2, 4, 4)).shape
+        torch.Size([1, 1, 2, 2])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool3d(
@@ -124,7 +136,13 @@ class MaxPool3d(_MaxPoolNd):
 
 
 class AvgPool1d(Module):
-    """Means over windows of an input of shape (N, C, L) or (C, L); arguments as `AvgPool2d`."""
+    """Means over windows of an input of shape (N, C, L) or (C, L); arguments as `AvgPool2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AvgPool1d(2)(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[2., 3.]])
+    """
 
     def __init__(
         self,
@@ -201,7 +219,13 @@ class AvgPool2d(Module):
 
 
 class AvgPool3d(AvgPool2d):
-    """Means over windows of an input of shape (N, C, D, H, W) or (C, D, H, W); arguments as `AvgPool2d`."""
+    """Means over windows of an input of shape (N, C, D, H, W) or (C, D, H, W); arguments as `AvgPool2d`.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AvgPool3d(2)(fastnn.ones(1, 2, 4, 4)).shape
+        torch.Size([1, 1, 2, 2])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.avg_pool3d(
@@ -227,7 +251,13 @@ class _AdaptiveAvgPoolNd(Module):
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPoolNd):
-    """Means over `output_size` windows of an input of shape (N, C, L) or (C, L)."""
+    """Means over `output_size` windows of an input of shape (N, C, L) or (C, L).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AdaptiveAvgPool1d(2)(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[2., 3.]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool1d(input, self.output_size)
@@ -253,7 +283,13 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPoolNd):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
-    """Means over `output_size` windows of an input of shape (N, C, D, H, W) or (C, D, H, W)."""
+    """Means over `output_size` windows of an input of shape (N, C, D, H, W) or (C, D, H, W).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AdaptiveAvgPool3d(1)(fastnn.ones(1, 2, 4, 4)).shape
+        torch.Size([1, 1, 1, 1])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_avg_pool3d(input, self.output_size)
@@ -272,7 +308,13 @@ class _AdaptiveMaxPoolNd(Module):
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPoolNd):
-    """Maxima over `output_size` windows of an input of shape (N, C, L) or (C, L)."""
+    """Maxima over `output_size` windows of an input of shape (N, C, L) or (C, L).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AdaptiveMaxPool1d(2)(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]))
+        tensor([[3., 4.]])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
@@ -284,6 +326,11 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
     Args:
         output_size: height and width of the result, one number for both; None keeps the input's.
         return_indices: whether the flat places of the maxima are returned too. Default: False.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AdaptiveMaxPool2d(1)(fastnn.tensor([[[1.0, 2.0], [3.0, 4.0]]]))
+        tensor([[[4.]]])
     """
 
     def forward(self, input: Tensor) -> Any:
@@ -291,7 +338,13 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPoolNd):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPoolNd):
-    """Maxima over `output_size` windows of an input of shape (N, C, D, H, W) or (C, D, H, W)."""
+    """Maxima over `output_size` windows of an input of shape (N, C, D, H, W) or (C, D, H, W).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.AdaptiveMaxPool3d(1)(fastnn.ones(1, 2, 4, 4)).shape
+        torch.Size([1, 1, 1, 1])
+    """
 
     def forward(self, input: Tensor) -> Any:
         return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
@@ -315,14 +368,26 @@ class _LPPoolNd(Module):
 
 
 class LPPool1d(_LPPoolNd):
-    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, L) or (C, L)."""
+    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, L) or (C, L).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LPPool1d(2, 2)(fastnn.tensor([[3.0, 4.0]]))
+        tensor([[5.]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool1d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
 
 
 class LPPool2d(_LPPoolNd):
-    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, H, W) or (C, H, W)."""
+    """`sum(x**norm_type)**(1 / norm_type)` over windows of an input of shape (N, C, H, W) or (C, H, W).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LPPool2d(2, (1, 2))(fastnn.tensor([[[3.0, 4.0]]]))
+        tensor([[[5.]]])
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)

@@ -45,7 +45,13 @@ class PixelShuffle(Module):
 
 
 class PixelUnshuffle(Module):
-    """Rearrange (*, C, H * r, W * r) to (*, C * r * r, H, W), with r the downscale factor."""
+    """Rearrange (*, C, H * r, W * r) to (*, C * r * r, H, W), with r the downscale factor.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.PixelUnshuffle(2)(fastnn.ones(1, 1, 4, 4)).shape
+        torch.Size([1, 4, 2, 2])
+    """
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
@@ -59,7 +65,13 @@ class PixelUnshuffle(Module):
 
 
 class ChannelShuffle(Module):
-    """Deal the channels of (N, C, *) out over the groups."""
+    """Deal the channels of (N, C, *) out over the groups.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.ChannelShuffle(2)(fastnn.arange(4.0).reshape(1, 4, 1, 1)).flatten()
+        tensor([0., 2., 1., 3.])
+    """
 
     def __init__(self, groups: int) -> None:
         super().__init__()
@@ -125,21 +137,43 @@ class Upsample(Module):
 
 
 class UpsamplingNearest2d(Upsample):
-    """`Upsample` in mode "nearest"."""
+    """`Upsample` in mode "nearest".
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.UpsamplingNearest2d(scale_factor=2)(fastnn.ones(1, 1, 1, 1))
+        tensor([[[[1., 1.],
+                  [1., 1.]]]])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, mode="nearest")
 
 
 class UpsamplingBilinear2d(Upsample):
-    """`Upsample` in mode "bilinear" with aligned corners."""
+    """`Upsample` in mode "bilinear" with aligned corners.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.UpsamplingBilinear2d(size=(1, 3))(fastnn.tensor([[[[0.0, 2.0]]]]))
+        tensor([[[[0., 1., 2.]]]])
+    """
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
 
 
 class Unfold(Module):
-    """Lay out the windows of a convolution as columns: (N, C, H, W) to (N, C * KH * KW, L)."""
+    """Lay out the windows of a convolution as columns: (N, C, H, W) to (N, C * KH * KW, L).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Unfold(2)(fastnn.arange(6.0).reshape(1, 1, 2, 3))
+        tensor([[[0., 1.],
+                 [1., 2.],
+                 [3., 4.],
+                 [4., 5.]]])
+    """
 
     def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
         super().__init__()
@@ -156,7 +190,13 @@ class Unfold(Module):
 
 
 class Fold(Module):
-    """Add columns of windows up to an image: (N, C * KH * KW, L) to (N, C, H, W)."""
+    """Add columns of windows up to an image: (N, C * KH * KW, L) to (N, C, H, W).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.Fold((1, 3), (1, 2))(fastnn.ones(1, 2, 2))
+        tensor([[[[1., 2., 1.]]]])
+    """
 
     def __init__(
         self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1

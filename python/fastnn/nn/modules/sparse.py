@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastnn._C import Tensor
-
 from fastnn import _C
+from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
@@ -14,9 +13,10 @@ from ..parameter import Parameter
 from .module import Module
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from fastnn._C import device as Device
     from fastnn._C import dtype as DType
-    from typing_extensions import Self
 
 __all__ = ["Embedding"]
 

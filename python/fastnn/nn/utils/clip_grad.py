@@ -6,9 +6,8 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fastnn import _C, no_grad
 from fastnn._C import Tensor
-
-from fastnn import _C
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,8 +52,6 @@ def get_total_norm(
         >>> nn.utils.get_total_norm([fastnn.tensor([3.0]), fastnn.tensor([4.0])])
         tensor(5.)
     """
-    from fastnn import no_grad
-
     norm_type = float(norm_type)
     listed = _as_list(tensors)
     if not listed:
@@ -82,8 +79,6 @@ def clip_grads_with_norm_(
         total_norm: the norm that they have.
         foreach: accepted for compatibility; there is one implementation.
     """
-    from fastnn import no_grad
-
     grads = [p.grad for p in _as_list(parameters) if p.grad is not None]
     if not grads:
         return
@@ -150,8 +145,6 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
         clip_value: the largest absolute value.
         foreach: accepted for compatibility; there is one implementation.
     """
-    from fastnn import no_grad
-
     clip_value = float(clip_value)
     with no_grad():
         for param in _as_list(parameters):

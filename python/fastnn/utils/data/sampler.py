@@ -114,13 +114,12 @@ class RandomSampler(Sampler[int]):
         if count == 0:
             raise ValueError(f"RandomSampler: data_source is empty, so {left} samples cannot be drawn from it")
         if self.replacement:
-            # One draw more than needed when the count is a multiple, of no numbers: PyTorch's order of draws.
-            while left >= 0:
+            while left > 0:
                 size = min(left, _DRAWN_AT_ONCE)
                 yield from _C.randint(0, count, (size,), dtype=_C.int64, generator=generator).tolist()
                 left -= _DRAWN_AT_ONCE
         else:
-            # The same here: a last permutation is drawn even if nothing of it is used.
+            # PyTorch's order of draws: a last permutation is drawn even if nothing of it is used.
             while left >= 0:
                 yield from _C.randperm(count, generator=generator).tolist()[:left]
                 left -= count

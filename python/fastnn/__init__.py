@@ -1,0 +1,104 @@
+"""fastnn: PyTorch's API on an ordinary CPU.
+
+``import fastnn as torch`` and a PyTorch script runs: tensors, autograd, modules, optimizers, data, checkpoints.
+"""
+
+from __future__ import annotations
+
+import importlib as _importlib
+import math as _math
+import os as _os
+
+# libgomp reads this once, when it is loaded: an idle worker gives its core back soon instead of spinning for
+# milliseconds, which matters as soon as anything else runs on the machine.
+_SPIN = "GOMP_SPINCOUNT"
+_own_spin = _SPIN not in _os.environ and "OMP_WAIT_POLICY" not in _os.environ
+if _own_spin:
+    _os.environ[_SPIN] = "20000"
+
+from fastnn import _C  # noqa: E402
+
+if _own_spin:
+    del _os.environ[_SPIN]
+
+# Operations, dtypes and small types keep their names: the registry of the core is the one list of them.
+for _name in dir(_C):
+    if not _name.startswith("_") and not isinstance(getattr(_C, _name), type(_C)):
+        globals()[_name] = getattr(_C, _name)
+del _name
+
+from fastnn import _tensor as _tensor  # noqa: E402
+from fastnn._functions import (  # noqa: E402
+    are_deterministic_algorithms_enabled,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    block_diag,
+    broadcast_shapes,
+    broadcast_tensors,
+    can_cast,
+    cartesian_prod,
+    column_stack,
+    dsplit,
+    dstack,
+    finfo,
+    get_default_device,
+    hsplit,
+    hstack,
+    iinfo,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_storage,
+    is_tensor,
+    meshgrid,
+    nonzero,
+    numel,
+    promote_types,
+    result_type,
+    row_stack,
+    set_default_device,
+    tensor_split,
+    typename,
+    use_deterministic_algorithms,
+    vsplit,
+    vstack,
+)
+from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+
+__version__ = _C.__version__
+
+inf = _math.inf
+nan = _math.nan
+pi = _math.pi
+e = _math.e
+newaxis = None
+
+_LAZY_MODULES = ("autograd", "finetune", "nn", "optim", "random", "serialization", "utils")
+_LAZY_NAMES = {
+    "save": "serialization",
+    "load": "serialization",
+    "set_printoptions": "_tensor_str",
+    "default_generator": "random",
+    "fork_rng": "random",
+    "get_rng_state": "random",
+    "initial_seed": "random",
+    "manual_seed": "random",
+    "seed": "random",
+    "set_rng_state": "random",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Submodules, and names that need one, are loaded when first used."""
+    if name in _LAZY_MODULES:
+        return _importlib.import_module(f"fastnn.{name}")
+    if name in _LAZY_NAMES:
+        value = getattr(_importlib.import_module(f"fastnn.{_LAZY_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'fastnn' has no attribute '{name}'")
+
+
+def __dir__() -> "list[str]":
+    return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})

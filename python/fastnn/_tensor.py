@@ -1,0 +1,366 @@
+"""Methods of ``Tensor`` that are written in Python, and its constructor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _C
+from fastnn._C import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__: list[str] = []
+
+
+def _construct(*args: Any, device: Any = None, dtype: Any = None) -> Tensor:
+    """``Tensor(2, 3)`` is uninitialised memory of that shape, ``Tensor([1, 2])`` the data as the default dtype."""
+    chosen = _C.get_default_dtype() if dtype is None else dtype
+    if not args:
+        return _C.empty(0, dtype=chosen, device=device)
+    first = args[0]
+    if all(isinstance(arg, int) and not isinstance(arg, bool) for arg in args):
+        return _C.empty(*args, dtype=chosen, device=device)
+    if len(args) > 1:
+        kinds = ", ".join(type(arg).__name__ for arg in args)
+        raise TypeError(f"new() received an invalid combination of arguments - got ({kinds})")
+    if isinstance(first, _C.Size):
+        return _C.empty(first, dtype=chosen, device=device)
+    if isinstance(first, Tensor):
+        if dtype is None and first.dtype != chosen:
+            raise TypeError(f"expected {chosen} tensor (got {first.dtype})")
+        return first.detach() if first.dtype == chosen else first.to(chosen)
+    if isinstance(first, _C.UntypedStorage):
+        return _C._tensor_over_storage(first, chosen, [first.nbytes() // chosen.itemsize], [1], 0)
+    return _C.tensor(first, dtype=chosen, device=device)
+
+
+# --- conversion ------------------------------------------------------------------------------------------------------
+
+
+def _parse_to(
+    args: tuple[Any, ...], device: Any, dtype: Any, other: Any
+) -> tuple[Any, bool, bool]:
+    """The dtype (or None), copy and whether a device was named, from the overloads of ``Tensor.to``."""
+    copy = False
+    positional = list(args)
+    if positional:
+        first = positional.pop(0)
+        if isinstance(first, Tensor):
+            other = first
+        elif isinstance(first, _C.dtype):
+            dtype = first
+        else:
+            device = first
+            if positional and (positional[0] is None or isinstance(positional[0], _C.dtype)):
+                named = positional.pop(0)
+                dtype = named if named is not None else dtype
+    if len(positional) > 1:
+        copy = bool(positional[1])
+    if isinstance(other, Tensor):
+        dtype, device = other.dtype, other.device
+    if isinstance(dtype, type):
+        dtype = _PYTHON_DTYPES.get(dtype, dtype)
+    if dtype is not None and not isinstance(dtype, _C.dtype):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    if device is not None:
+        _C._check_device(device, "to")
+    return dtype, copy, device is not None
+
+
+_PYTHON_DTYPES = {float: _C.float64, int: _C.int64, bool: _C.bool}
+
+
+def to(
+    self: Tensor,
+    *args: Any,
+    device: Any = None,
+    dtype: Any = None,
+    other: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """The tensor in another dtype, device or memory format; itself when nothing changes and ``copy`` is False.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.ones(2).to(fastnn.int64)
+        tensor([1, 1])
+    """
+    target, positional_copy, _ = _parse_to(args, device, dtype, other)
+    result = self if target is None or target == self.dtype else _C._to_dtype(self, target)
+    if memory_format is not None and memory_format is not _C.preserve_format:
+        result = result.contiguous(memory_format=memory_format)
+    if (copy or positional_copy) and result is self:
+        result = self.clone()
+    return result
+
+
+def _caster(name: str, dtype: Any) -> Callable[..., Tensor]:
+    def cast(self: Tensor, memory_format: Any = None) -> Tensor:
+        return _C._to_dtype(self, dtype) if self.dtype != dtype else self
+
+    cast.__name__ = name
+    cast.__qualname__ = f"Tensor.{name}"
+    cast.__doc__ = f"The values as ``{dtype}``."
+    return cast
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
+    """The name of the tensor's type, or the values in another type.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.ones(1).type()
+        'torch.FloatTensor'
+    """
+    if dtype is None:
+        return f"torch.{_TYPE_NAMES[self.dtype]}"
+    if isinstance(dtype, str):
+        name = dtype.rsplit(".", 1)[-1]
+        for known, type_name in _TYPE_NAMES.items():
+            if type_name == name and dtype in (name, f"torch.{name}"):
+                return self.to(known)
+        raise ValueError(f"invalid type: '{dtype}'")
+    named = getattr(dtype, "dtype", dtype)
+    return self.to(named)
+
+
+_TYPE_NAMES = {
+    _C.uint8: "ByteTensor",
+    _C.int8: "CharTensor",
+    _C.int16: "ShortTensor",
+    _C.int32: "IntTensor",
+    _C.int64: "LongTensor",
+    _C.float16: "HalfTensor",
+    _C.float32: "FloatTensor",
+    _C.float64: "DoubleTensor",
+    _C.bool: "BoolTensor",
+    _C.bfloat16: "BFloat16Tensor",
+}
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The values in the dtype of ``other``."""
+    return self.to(other.dtype)
+
+
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself: it lives on the CPU."""
+    return self
+
+
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """Raises: there is no other device."""
+    _C._check_device("cuda" if device is None else device, "cuda")
+    return self
+
+
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """The tensor itself: without another device there is nothing to pin for."""
+    return self
+
+
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any
+) -> Tensor:
+    """The data as a new tensor with this tensor's dtype."""
+    source = data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    return source.to(dtype or self.dtype).requires_grad_(requires_grad)
+
+
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """The old constructor: a tensor of this dtype."""
+    return _construct(*args, dtype=self.dtype, device=device)
+
+
+# --- autograd --------------------------------------------------------------------------------------------------------
+
+
+def backward(
+    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Add to the leaves' ``.grad`` the gradient of this tensor; see :func:`fastnn.autograd.backward`."""
+    if gradient is None and inputs is None and not create_graph and self.requires_grad and self.numel() == 1:
+        if self.dtype.is_floating_point:
+            _C._run_backward([self], [_C.ones_like(self)], bool(retain_graph), False, [], False)
+            return
+    from .autograd import backward as run
+
+    run(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+# --- Python protocols ------------------------------------------------------------------------------------------------
+
+
+def _repr(self: Tensor, *, tensor_contents: Any = None) -> str:
+    from ._tensor_str import _str
+
+    return _str(self, tensor_contents=tensor_contents)
+
+
+def _format(self: Tensor, format_spec: str) -> str:
+    if self.dim() == 0 and type(self) is Tensor:
+        return self.item().__format__(format_spec)
+    return object.__format__(self, format_spec)
+
+
+def _iter(self: Tensor) -> Iterator[Tensor]:
+    if self.dim() == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))
+
+
+def _reversed(self: Tensor) -> Tensor:
+    return self if self.dim() == 0 else self.flip(0)
+
+
+def _contains(self: Tensor, element: Any) -> bool:
+    if isinstance(element, (Tensor, int, float)):
+        return bool((self == element).any().item())
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
+
+
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
+    array = self.numpy()
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    return _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
+
+
+
+def _storage(self: Tensor) -> Any:
+    return self.untyped_storage()
+
+
+# --- metadata in place -----------------------------------------------------------------------------------------------
+
+
+def _in_place_view(name: str) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return _C._become(self, lambda old: getattr(old, name)(*args, **kwargs))
+
+    method.__name__ = f"{name}_"
+    method.__qualname__ = f"Tensor.{name}_"
+    method.__doc__ = f"``{name}``, changing the tensor itself."
+    return method
+
+
+def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+    """Another shape, contiguous; the storage grows when it must, new elements are uninitialised."""
+    shape = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    return _C._resize(self, list(shape))
+
+
+def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
+    """``resize_`` to the shape of ``other``."""
+    return _C._resize(self, list(other.shape))
+
+
+def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """The memory and geometry of ``source``, a tensor or storage."""
+    if source is None:
+        source = _C.empty(0, dtype=self.dtype)
+    if isinstance(source, Tensor) and size is None:
+        self.data = source
+        return self
+    storage = source.untyped_storage() if isinstance(source, Tensor) else source
+    if size is None:
+        size = [storage.nbytes() // self.dtype.itemsize]
+    strides = list(stride) if stride is not None else _C.empty(0).new_empty(tuple(size)).stride()
+    self.data = _C._tensor_over_storage(storage, self.dtype, list(size), list(strides), storage_offset)
+    return self
+
+
+def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
+    """The places of the non-zero elements: rows of indices, or one tensor a dimension."""
+    return _C._nonzero_tuple(self) if as_tuple else _C._nonzero(self)
+
+
+def share_memory_(self: Tensor) -> Tensor:
+    """Accepted for compatibility: the memory stays that of this process."""
+    return self
+
+
+def get_device(self: Tensor) -> int:
+    """-1, the index of the CPU."""
+    return -1
+
+
+def apply_(self: Tensor, function: Callable[[Any], Any]) -> Tensor:
+    """Replace each element by ``function(element)``; slow."""
+    flat = [function(value) for value in self.detach().reshape(-1).tolist()]
+    with _no_grad():
+        self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(tuple(self.shape)))
+    return self
+
+
+def _no_grad() -> Any:
+    from .autograd.grad_mode import no_grad
+
+    return no_grad()
+
+
+def _install() -> None:
+    from ._tensor_pickle import _deepcopy_, _reduce_ex_
+
+    _C._set_tensor_constructor(_construct)
+    methods: dict[str, Any] = {
+        "to": to,
+        "type": type_,
+        "type_as": type_as,
+        "cpu": cpu,
+        "cuda": cuda,
+        "pin_memory": pin_memory,
+        "new_tensor": new_tensor,
+        "new": new,
+        "backward": backward,
+        "__repr__": _repr,
+        "__format__": _format,
+        "__iter__": _iter,
+        "__reversed__": _reversed,
+        "__contains__": _contains,
+        "__array__": _array,
+        "__array_wrap__": _array_wrap,
+        "__deepcopy__": _deepcopy_,
+        "__reduce_ex__": _reduce_ex_,
+        "storage": _storage,
+        "resize_": resize_,
+        "resize_as_": resize_as_,
+        "set_": set_,
+        "nonzero": nonzero,
+        "share_memory_": share_memory_,
+        "get_device": get_device,
+        "apply_": apply_,
+        "is_pinned": lambda self, device=None: False,
+        "is_shared": lambda self: False,
+        "is_same_size": lambda self, other: self.shape == other.shape,
+    }
+    for name, dtype in (
+        ("float", _C.float32),
+        ("double", _C.float64),
+        ("half", _C.float16),
+        ("bfloat16", _C.bfloat16),
+        ("byte", _C.uint8),
+        ("char", _C.int8),
+        ("short", _C.int16),
+        ("int", _C.int32),
+        ("long", _C.int64),
+        ("bool", _C.bool),
+    ):
+        methods[name] = _caster(name, dtype)
+    for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims", "as_strided"):
+        methods[f"{name}_"] = _in_place_view(name)
+    for name, method in methods.items():
+        setattr(Tensor, name, method)
+    Tensor.__module__ = "fastnn"
+
+
+_install()
