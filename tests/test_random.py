@@ -299,6 +299,13 @@ def test_bad_states_change_nothing() -> None:
     assert state_of(fastnn) == before
 
 
+def test_tensors_drawn_in_inference_mode_are_inference_tensors() -> None:
+    with fastnn.inference_mode():
+        drawn = [fastnn.rand(2), fastnn.randn_like(fastnn.zeros(2)), fastnn.randperm(3), fastnn.randint(3, (2,))]
+    assert all(tensor.is_inference() for tensor in drawn)
+    assert not fastnn.rand(2).is_inference()
+
+
 def test_fork_rng() -> None:
     fastnn.manual_seed(2)
     expected = fastnn.rand(3).tolist()
