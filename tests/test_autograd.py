@@ -203,7 +203,7 @@ def test_inference_tensors_stay_out_of_graphs():
         x.add_(1)
     w = fastnn.ones(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward"):
-        x * w  # noqa: B018
+        x * w
 
 
 def test_detach_shares_memory_and_stops_gradients():

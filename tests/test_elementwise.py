@@ -232,13 +232,21 @@ def test_number_first(name: str) -> None:
 
 
 def test_zero_dimensional_operands_are_weaker() -> None:
-    for a, b in (("float32", "float64"), ("int32", "int64"), ("int64", "float16"), ("uint8", "int64"), ("bool", "int8")):
+    for a, b in (
+        ("float32", "float64"),
+        ("int32", "int64"),
+        ("int64", "float16"),
+        ("uint8", "int64"),
+        ("bool", "int8"),
+    ):
         compare(lambda f, x, y: x + y, lambda f, a=a, b=b: (tensor(f, [1, 0], a), tensor(f, 1, b)))
         compare(lambda f, x, y: x * y, lambda f, a=a, b=b: (tensor(f, 1, a), tensor(f, [1, 0], b)))
         compare(lambda f, x, y: x == y, lambda f, a=a, b=b: (tensor(f, 1, a), tensor(f, 1, b)))
 
 
-GRAD_BINARY = "add sub mul div atan2 hypot pow maximum minimum fmax fmin logaddexp logaddexp2 xlogy copysign remainder fmod"
+GRAD_BINARY = (
+    "add sub mul div atan2 hypot pow maximum minimum fmax fmin logaddexp logaddexp2 xlogy copysign remainder fmod"
+)
 
 
 @pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((4, 1), (1, 5)), ((), (3,)), ((2, 0), (2, 1))])
@@ -394,7 +402,9 @@ def test_three_operands(dtype: str) -> None:
         lambda f, x, y, z: f.lerp(x, y, z),
         lambda f, x, y, z: f.lerp(x, y, 0.25),
     ):
-        compare(function, lambda f: tuple(tensor(f, v, dtype) for v in (a, b, c)), 16, 1e-3 if dtype == "float16" else 1e-6)
+        compare(
+            function, lambda f: tuple(tensor(f, v, dtype) for v in (a, b, c)), 16, 1e-3 if dtype == "float16" else 1e-6
+        )
 
 
 # --- activations -----------------------------------------------------------------------------------------------------
@@ -551,10 +561,18 @@ def test_sizes(size: int, dtype: str) -> None:
 
 def test_broadcast_shapes() -> None:
     rng = np.random.default_rng(0)
-    for a, b in (((70, 1), (1, 90)), ((3, 1, 5), (4, 1)), ((64, 48), (48,)), ((64, 48), (64, 1)), ((2, 3, 4, 5), (3, 1, 5))):
+    for a, b in (
+        ((70, 1), (1, 90)),
+        ((3, 1, 5), (4, 1)),
+        ((64, 48), (48,)),
+        ((64, 48), (64, 1)),
+        ((2, 3, 4, 5), (3, 1, 5)),
+    ):
         x, y = rng.integers(0, 50, a), rng.integers(0, 50, b)
-        for f, g in ((fastnn.tensor(x.tolist()), fastnn.tensor(y.tolist())),
-                     (fastnn.tensor(x.T.tolist()).permute(*range(x.ndim)[::-1]), fastnn.tensor(y.tolist()))):
+        for f, g in (
+            (fastnn.tensor(x.tolist()), fastnn.tensor(y.tolist())),
+            (fastnn.tensor(x.T.tolist()).permute(*range(x.ndim)[::-1]), fastnn.tensor(y.tolist())),
+        ):
             assert np.array_equal(to_numpy(f + g), x + y)
             assert np.array_equal(to_numpy(f < g), x < y)
             assert np.array_equal(to_numpy(f.float() * g), x * y)

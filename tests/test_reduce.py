@@ -58,11 +58,19 @@ def test_whole(name: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", [*NAMES, "prod", "cumsum", "cumprod", "logcumsumexp", "amax"])
 def test_dtypes(name: str, dtype: str) -> None:
     (x,) = samples((5, 33))
-    check(lambda f, a: getattr(f, name)(a, dim=1), x * 0.5, dtype=dtype, order=1, tolerance=None if dtype != "bfloat16" else 0.06)
+    check(
+        lambda f, a: getattr(f, name)(a, dim=1),
+        x * 0.5,
+        dtype=dtype,
+        order=1,
+        tolerance=None if dtype != "bfloat16" else 0.06,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64"])
-@pytest.mark.parametrize("name", ["sum", "prod", "amax", "amin", "any", "all", "count_nonzero", "cumsum", "cumprod", "max", "argmax"])
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "amax", "amin", "any", "all", "count_nonzero", "cumsum", "cumprod", "max", "argmax"]
+)
 def test_integers(name: str, dtype: str) -> None:
     torch = pytest.importorskip("torch")
     if (name, dtype) == ("argmax", "bool"):
@@ -89,7 +97,9 @@ def test_large_matches_exact_sum() -> None:
     np.testing.assert_allclose(t.sum(1).numpy(), exact.sum(1), rtol=3e-7)
     np.testing.assert_allclose(t.t()[::2].sum(1).numpy(), exact.T[::2].sum(1), rtol=3e-7)
     np.testing.assert_allclose(t.var(1).numpy(), exact.var(1, ddof=1), rtol=2e-6)
-    np.testing.assert_allclose((t + 1000).std(0).numpy(), (x + np.float32(1000)).astype(np.float64).std(0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(
+        (t + 1000).std(0).numpy(), (x + np.float32(1000)).astype(np.float64).std(0, ddof=1), rtol=1e-5
+    )
 
 
 def test_result_does_not_depend_on_threads() -> None:
@@ -101,7 +111,9 @@ out = [x.sum(), x.sum(0), x.sum(1), x.var(0), x.std(), x.t().sum(1), x.norm(), x
 print(hashlib.sha256(b"".join(t.numpy().tobytes() for t in out)).hexdigest())
 """
     digests = {
-        subprocess.run([sys.executable, "-c", code, threads], capture_output=True, text=True, check=True, env=os.environ).stdout
+        subprocess.run(
+            [sys.executable, "-c", code, threads], capture_output=True, text=True, check=True, env=os.environ
+        ).stdout
         for threads in ("1", "2", "5")
     }
     assert len(digests) == 1
@@ -126,7 +138,9 @@ def test_layouts(view: str, dim: int | None) -> None:
             check(lambda f, a, n=name: getattr(f, n)(views[view](a), dim=dim), *samples((40, 30)))
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "prod", "any", "all", "nansum", "logsumexp", "var", "norm", "amax", "argmax", "max"])
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "prod", "any", "all", "nansum", "logsumexp", "var", "norm", "amax", "argmax", "max"]
+)
 def test_empty(name: str) -> None:
     torch = pytest.importorskip("torch")
     for shape, dim in (((0, 3), 0), ((0, 3), 1), ((2, 0, 3), 2), ((0,), 0)):
@@ -207,7 +221,9 @@ def test_products_with_zeros(zeros: list[int], shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"])
-@pytest.mark.parametrize(("shape", "dim"), [((), 0), ((7,), 0), ((3, 4), 0), ((3, 4), 1), ((2, 5, 3), 1), ((2, 300, 3), 1)])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((), 0), ((7,), 0), ((3, 4), 0), ((3, 4), 1), ((2, 5, 3), 1), ((2, 300, 3), 1)]
+)
 def test_scan(name: str, shape: tuple[int, ...], dim: int) -> None:
     check(lambda f, a: getattr(f, name)(a, dim), *samples(shape), order=2 if np.prod(shape) < 100 else 1)
 
@@ -253,9 +269,27 @@ def test_forms_of_variance(call: object) -> None:
 
 def test_dtype_argument() -> None:
     for dtype in ("float64", "float32", "int64", "int32", "float16"):
-        check(lambda f, a, d=dtype: f.sum(a * 3, 0, dtype=getattr(f, d)), *samples((5, 3)), dtype="float32", order=0, tolerance=2e-3)
-        check(lambda f, a, d=dtype: f.cumsum(a * 3, 0, dtype=getattr(f, d)), *samples((5, 3)), dtype="float32", order=0, tolerance=2e-3)
-        check(lambda f, a, d=dtype: f.prod(a * 3, 0, dtype=getattr(f, d)), *samples((5, 3)), dtype="float32", order=0, tolerance=4e-3)
+        check(
+            lambda f, a, d=dtype: f.sum(a * 3, 0, dtype=getattr(f, d)),
+            *samples((5, 3)),
+            dtype="float32",
+            order=0,
+            tolerance=2e-3,
+        )
+        check(
+            lambda f, a, d=dtype: f.cumsum(a * 3, 0, dtype=getattr(f, d)),
+            *samples((5, 3)),
+            dtype="float32",
+            order=0,
+            tolerance=2e-3,
+        )
+        check(
+            lambda f, a, d=dtype: f.prod(a * 3, 0, dtype=getattr(f, d)),
+            *samples((5, 3)),
+            dtype="float32",
+            order=0,
+            tolerance=4e-3,
+        )
     check(lambda f, a: f.sum(a, dtype=f.float64), *samples((5, 3)), dtype="float32", order=1)
     check(lambda f, a: f.mean(a, dtype=f.float32), *samples((5, 3)), dtype="bfloat16", order=1, tolerance=1e-2)
     check(lambda f, a: f.mean((a * 9).to(f.int32), dtype=f.float32), *samples((5, 3)), order=0, tolerance=1e-6)

@@ -18,7 +18,9 @@ REDUCTIONS = ["none", "mean", "sum"]
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize(("shape", "dim"), [((), 0), ((1,), 0), ((7,), -1), ((3, 50), 1), ((3, 50), 0), ((2, 5, 3), 1), ((2, 3, 200), 1)])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((), 0), ((1,), 0), ((7,), -1), ((3, 50), 1), ((3, 50), 0), ((2, 5, 3), 1), ((2, 3, 200), 1)]
+)
 @pytest.mark.parametrize("order", [1, 2])
 def test_softmax(name: str, shape: tuple[int, ...], dim: int, order: int) -> None:
     check(lambda f, a: getattr(f, name)(a, dim), *samples(shape), order=order)
@@ -45,7 +47,13 @@ def test_softmax_layouts_and_arguments() -> None:
     check(lambda f, a: f.softmax(a.t()[::2], 0), *samples((6, 9)))
     check(lambda f, a: f.softmax(a, 1, dtype=f.float64), *samples((6, 9)), dtype="float32", order=1, tolerance=1e-6)
     check(lambda f, a: a.softmax(-1), *samples((6, 9)))
-    check(lambda f, a: f.nn.functional.softmax(a, -1, 3, f.float64), *samples((6, 9)), dtype="float32", order=0, tolerance=1e-6)
+    check(
+        lambda f, a: f.nn.functional.softmax(a, -1, 3, f.float64),
+        *samples((6, 9)),
+        dtype="float32",
+        order=0,
+        tolerance=1e-6,
+    )
     check(lambda f, a: f.logsumexp(a, (0, 2)), *samples((3, 4, 5)))
     assert fastnn.softmax(fastnn.zeros(0, 3), 1).shape == (0, 3)
     assert fastnn.softmax(fastnn.zeros(3, 0), 1).shape == (3, 0)
@@ -64,7 +72,9 @@ def parameters(count: int) -> list[np.ndarray]:
     return samples((count,), (count,), seed=5)
 
 
-@pytest.mark.parametrize(("shape", "normalized"), [((6,), (6,)), ((4, 37), (37,)), ((3, 4, 5), (5,)), ((3, 4, 5), (4, 5)), ((200, 3), (3,))])
+@pytest.mark.parametrize(
+    ("shape", "normalized"), [((6,), (6,)), ((4, 37), (37,)), ((3, 4, 5), (5,)), ((3, 4, 5), (4, 5)), ((200, 3), (3,))]
+)
 @pytest.mark.parametrize("affine", ["none", "weight", "both"])
 @pytest.mark.parametrize("order", [1, 2])
 def test_layer_norm(shape: tuple[int, ...], normalized: tuple[int, ...], affine: str, order: int) -> None:
@@ -85,7 +95,9 @@ def test_rms_norm(order: int) -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_group_norm(shape: tuple[int, ...], groups: int, affine: bool, order: int) -> None:
     extra = parameters(shape[1]) if affine else []
-    check(lambda f, a, *p: f.nn.functional.group_norm(a, groups, *p), *samples(shape), *extra, order=order, tolerance=1e-9)
+    check(
+        lambda f, a, *p: f.nn.functional.group_norm(a, groups, *p), *samples(shape), *extra, order=order, tolerance=1e-9
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (70, 130), (4, 3, 6), (3, 4, 5, 2)])
@@ -135,7 +147,9 @@ def test_only_wanted_gradients(wanted: tuple[int, int, int]) -> None:
     for name in ("layer_norm", "group_norm", "batch_norm"):
         gradients = []
         for f in (fastnn, torch):
-            x, w, b = (f.tensor(a, dtype=f.float64).requires_grad_(bool(on)) for a, on in zip(arrays, wanted, strict=True))
+            x, w, b = (
+                f.tensor(a, dtype=f.float64).requires_grad_(bool(on)) for a, on in zip(arrays, wanted, strict=True)
+            )
             call = {
                 "layer_norm": lambda f=f, x=x, w=w, b=b: f.nn.functional.layer_norm(x, (6,), w, b),
                 "group_norm": lambda f=f, x=x, w=w, b=b: f.nn.functional.group_norm(x, 2, w, b),
@@ -263,7 +277,12 @@ def test_binary_cross_entropy_of_extremes() -> None:
     t = np.array([0.0, 0.0, 1.0, 1.0, 1.0])
     check(lambda f, a, b: f.nn.functional.binary_cross_entropy(a, b, reduction="none"), p, t, order=0)
     # Where the slope is bounded: torch's bound is the float32 number next to 1e-12.
-    check(lambda f, a: f.nn.functional.binary_cross_entropy(a, f.tensor(t.tolist(), dtype=f.float64)), p, order=1, tolerance=1e-8)
+    check(
+        lambda f, a: f.nn.functional.binary_cross_entropy(a, f.tensor(t.tolist(), dtype=f.float64)),
+        p,
+        order=1,
+        tolerance=1e-8,
+    )
     x = np.array([-1e3, 1e3, -50.0, 50.0, 0.0])
     check(lambda f, a, b: f.nn.functional.binary_cross_entropy_with_logits(a, b, reduction="none"), x, t, order=1)
 

@@ -52,7 +52,9 @@ def test_topk(k: int, largest: bool) -> None:
     check(lambda f, a: f.topk(a, k, largest=largest), x, order=1 if k else 0)
     check(lambda f, a: f.topk(a.t(), k, dim=0, largest=largest), x, order=0)
     ours = fastnn.topk(fastnn.tensor(x.tolist()), k, largest=largest, sorted=False)[0]
-    np.testing.assert_array_equal(np.sort(ours.numpy(), 1), np.sort(fastnn.topk(fastnn.tensor(x.tolist()), k, largest=largest)[0].numpy(), 1))
+    np.testing.assert_array_equal(
+        np.sort(ours.numpy(), 1), np.sort(fastnn.topk(fastnn.tensor(x.tolist()), k, largest=largest)[0].numpy(), 1)
+    )
 
 
 def test_topk_counts_nan_as_greatest() -> None:
@@ -72,7 +74,9 @@ def test_unique(shape: tuple[int, ...], inverse: bool, counts: bool) -> None:
             if 0 in shape and dim is not None:
                 continue
             ours, theirs = (
-                getattr(f, function)(f.tensor(values.tolist(), dtype=f.int64), return_inverse=inverse, return_counts=counts, dim=dim)
+                getattr(f, function)(
+                    f.tensor(values.tolist(), dtype=f.int64), return_inverse=inverse, return_counts=counts, dim=dim
+                )
                 for f in (fastnn, torch)
             )
             ours = ours if isinstance(ours, tuple) else (ours,)
@@ -95,8 +99,18 @@ def test_searchsorted(right: bool) -> None:
     check(lambda f, a, b: f.searchsorted(a, b, right=right), rows, values, order=0)
     check(lambda f, a, b: f.searchsorted(a[0], b, right=right), rows, values, order=0)
     check(lambda f, a, b: f.bucketize(b, a[0], right=right), rows, values, order=0)
-    check(lambda f, a, b: f.searchsorted(a[0], b, side="right" if right else "left", out_int32=True), rows, values, order=0)
-    check(lambda f, a, b: f.searchsorted(a.flip(1), b, right=right, sorter=f.arange(19, -1, -1).repeat(3, 1)), rows, values, order=0)
+    check(
+        lambda f, a, b: f.searchsorted(a[0], b, side="right" if right else "left", out_int32=True),
+        rows,
+        values,
+        order=0,
+    )
+    check(
+        lambda f, a, b: f.searchsorted(a.flip(1), b, right=right, sorter=f.arange(19, -1, -1).repeat(3, 1)),
+        rows,
+        values,
+        order=0,
+    )
     assert fastnn.searchsorted(fastnn.tensor([1, 3, 5]), 3, right=right).item() == (2 if right else 1)
 
 

@@ -54,7 +54,13 @@ def test_tensor_from_data_as_torch(data):
 
 @pytest.mark.parametrize(
     ("data", "error"),
-    [([[1], [2, 3]], ValueError), ("text", TypeError), ([1, "a"], TypeError), (object(), TypeError), ([1, None], TypeError)],
+    [
+        ([[1], [2, 3]], ValueError),
+        ("text", TypeError),
+        ([1, "a"], TypeError),
+        (object(), TypeError),
+        ([1, None], TypeError),
+    ],
     ids=repr,
 )
 def test_bad_data_is_a_typed_error(data, error):
