@@ -359,7 +359,7 @@ def test_size():
     assert isinstance(size, tuple)
     assert repr(size) == "torch.Size([2, 3])"
     assert isinstance(size[1:], fastnn.Size)
-    assert isinstance(size + (4,), fastnn.Size)
+    assert isinstance(size + (4,), fastnn.Size)  # noqa: RUF005 (the sum of a Size is a Size)
     assert size.numel() == 6
     assert pickle.loads(pickle.dumps(size)) == size
     assert copy.deepcopy(size) == size
