@@ -404,7 +404,6 @@ Tensor tensor_from_data(py::handle data, std::optional<DType> dtype) {
   infer(data, 0, shape);
   Tensor result = Tensor::empty(shape.sizes, dtype.value_or(shape.promotion.result()));
   fill_nested(data, result, 0, 0);
-  result.impl()->inference = grad_mode().inference;
   return result;
 }
 
