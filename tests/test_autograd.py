@@ -14,6 +14,8 @@ import fastnn
 from fastnn import autograd
 from fastnn.autograd import Function, gradcheck, gradgradcheck
 
+pytestmark = pytest.mark.asan
+
 
 def leaf(*values):
     return fastnn.tensor(list(values), dtype=fastnn.float64, requires_grad=True)

@@ -14,6 +14,8 @@ import pytest
 
 import fastnn
 
+pytestmark = pytest.mark.asan
+
 DTYPES = ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "bool", "bfloat16"]
 
 
