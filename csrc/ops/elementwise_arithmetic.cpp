@@ -352,7 +352,7 @@ Tensor xlogy(const Tensor& a, const Tensor& b) {
       const Tensor& y = sb.get();
       if (d.wants(0)) {
         const Tensor zero = Tensor::wrapped(0.0);
-        d[0] = masked_fill(g * log(y), logical_and(eq(x, zero), le(y, zero)), Scalar(0.0));
+        d[0] = masked_fill(g * log(to_dtype(y, g.dtype())), logical_and(eq(x, zero), le(y, zero)), Scalar(0.0));
       }
       if (d.wants(1)) d[1] = g * (x / y);
     });

@@ -31,6 +31,7 @@ bool overlaps_partly(const Tensor& out, const Tensor& in) {
 
 // Whether two elements share a place, as after expand().
 bool repeats_elements(const Tensor& tensor) {
+  if (tensor.numel() == 0) return false;
   for (int d = 0; d < tensor.ndim(); ++d) {
     if (tensor.strides()[d] == 0 && tensor.sizes()[d] > 1) return true;
   }
