@@ -32,7 +32,7 @@ PRELUDE = """\
 import builtins
 from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, overload
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, overload
 
 from numpy.typing import NDArray
 
@@ -102,18 +102,14 @@ NAMES = {
     "device": "_device",
     "layout": "_layout",
     "memory_format": "_memory_format",
-    "_C.dtype": "_dtype",
-    "_C.device": "_device",
-    "_C.memory_format": "_memory_format",
-    "_C.UntypedStorage": "UntypedStorage",
-    "_C.Node": "Node",
     "fastnn.Generator": "Generator",
     "fastnn.device": "_device",
-    "dict": "dict[_str, Any]",
+    "dict": "dict[Any, Any]",
     "tuple": "tuple[Any, ...]",
     "collections.abc.Callable": "Callable[..., Any]",
     "collections.abc.Sequence": "Sequence",
     "numpy.ndarray": "NDArray[Any]",
+    "types.CapsuleType": "object",
     "typing_extensions.CapsuleType": "object",
 }
 # Where pybind11 says only `object`: (qualified name, parameter or "return").
@@ -137,6 +133,8 @@ PRECISE = {
     ("frombuffer", "buffer"): "Any",
     ("from_dlpack", "ext_tensor"): "Any",
     ("from_numpy", "ndarray"): "NDArray[Any]",
+    ("info", "return"): "dict[_str, Any]",
+    ("memory_stats", "return"): "dict[_str, _int]",
     ("tensor", "data"): "Any",
     ("tensor", "device"): "_DeviceLike",
     ("Generator.__init__", "device"): "_DeviceLike",
@@ -169,8 +167,8 @@ SIZE_METHODS = {
     "__repr__": "(self) -> _str",
     # Its results are Sizes again.
     "__add__": "(self, other: tuple[_int, ...]) -> Size",
-    "__mul__": "(self, count: Any) -> Size",
-    "__rmul__": "(self, count: Any) -> Size",
+    "__mul__": "(self, count: SupportsIndex) -> Size",
+    "__rmul__": "(self, count: SupportsIndex) -> Size",
     "__getitem__": ("(self, index: _int) -> _int", "(self, index: slice) -> Size"),
 }
 TENSOR_METHODS = {
@@ -196,6 +194,29 @@ TENSOR_METHODS = {
     "storage_offset": "(self) -> _int",
     "stride": ("(self, dim: None = None) -> tuple[_int, ...]", "(self, dim: _int) -> _int"),
     "tolist": "(self) -> Any",
+    # Written in Python, with results or arguments that go together.
+    "nonzero": (
+        "(self, *, as_tuple: Literal[False] = False) -> Tensor",
+        "(self, *, as_tuple: Literal[True]) -> tuple[Tensor, ...]",
+        "(self, *, as_tuple: _bool) -> Tensor | tuple[Tensor, ...]",
+    ),
+    "resize_": (
+        "(self, size: Sequence[_int], /, *, memory_format: _memory_format | None = None) -> Tensor",
+        "(self, *sizes: _int, memory_format: _memory_format | None = None) -> Tensor",
+    ),
+    "to": tuple(
+        f"(self, {target}, non_blocking: _bool = False, copy: _bool = False, *,"
+        " memory_format: _memory_format | None = None) -> Tensor"
+        for target in (
+            "dtype: _DTypeLike",
+            "device: _DeviceLike = None, dtype: _DTypeLike | None = None",
+            "other: Tensor",
+        )
+    ),
+    "type": (
+        "(self, dtype: None = None, non_blocking: _bool = False) -> _str",
+        "(self, dtype: _DTypeLike | _str, non_blocking: _bool = False) -> Tensor",
+    ),
     "__repr__": "(self) -> _str",
     # Operators.
     "__bool__": "(self) -> _bool",
@@ -213,7 +234,13 @@ TENSOR_METHODS = {
         for prefix in ("", "r", "i")
     },
     **{f"__{name}__": "(self, other: Tensor, /) -> Tensor" for name in ("matmul", "rmatmul")},
-    **{f"__{name}__": "(self, other: Any, /) -> Tensor" for name in ("eq", "ge", "gt", "le", "lt", "ne")},
+    **{f"__{name}__": "(self, other: Tensor | _Scalar, /) -> Tensor" for name in ("ge", "gt", "le", "lt")},
+    **{f"__{name}__": "(self, other: Any, /) -> Tensor" for name in ("eq", "ne")},
+}
+MODULE_BASE_METHODS = {
+    "__call__": "(self, *args: Any, **kwargs: Any) -> Any",
+    "__getattr__": "(self, name: _str) -> Any",
+    "__init_subclass__": "(cls, **kwargs: Any) -> None",
 }
 TENSOR_PROPERTIES = {
     "T": "Tensor",
@@ -305,11 +332,13 @@ class NamedTuples:
         self.fields: dict[str, list[str]] = {}
 
     def name(self, fields: list[str]) -> str:
+        """The name of the class with these fields."""
         name = "_" + "".join(field.title() for field in fields)
         self.fields[name] = fields
         return name
 
     def lines(self) -> Iterator[str]:
+        """The classes."""
         for name, fields in sorted(self.fields.items()):
             yield f"class {name}(NamedTuple):"
             yield from (f"    {field}: Tensor" for field in fields)
@@ -384,7 +413,7 @@ def _translate(annotation: str) -> str:
     text = annotation.replace("typing.SupportsInt | typing.SupportsIndex", "int")
     text = text.replace("typing.SupportsFloat | typing.SupportsIndex", "float")
     text = re.sub(r"std::optional<(\w+)>", r"\1 | None", text)
-    text = text.replace("fastnn._C.", "")
+    text = text.replace("fastnn._C.", "").replace("_C.", "")
     parts = re.split(r"([\w.]+)", text)
     # `tuple[int, int]` is complete as it is.
     for i in range(1, len(parts), 2):
@@ -400,9 +429,11 @@ class Precise:
         self.unused = set(PRECISE)
 
     def type(self, qualified: str, place: str, annotation: str) -> str:
+        """What the table says, or else the annotation."""
         known = PRECISE.get((qualified, place))
         if known is None:
-            return _translate(annotation)
+            text = _translate(annotation)
+            return text if place == "return" else text.replace("_dtype", "_DTypeLike")
         self.unused.discard((qualified, place))
         return known
 
@@ -512,6 +543,8 @@ def _class_lines(name: str, value: type, precise: Precise, named: NamedTuples) -
         methods, properties, attributes = TENSOR_METHODS, TENSOR_PROPERTIES, TENSOR_ATTRIBUTES
     elif name == "Size":
         methods, bases = SIZE_METHODS, ["tuple[_int, ...]"]
+    elif name == "ModuleBase":
+        methods = MODULE_BASE_METHODS
     unknown = {*methods, *properties, *attributes} - set(dir(value))
     if unknown:
         raise StubError(f"{name} has no {', '.join(sorted(unknown))}")

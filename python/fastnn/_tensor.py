@@ -8,12 +8,14 @@ from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fastnn._C import UntypedStorage, _DeviceLike, _DTypeLike, _Scalar
 
 __all__: list[str] = []
 
 
-def _construct(*args: Any, device: Any = None, dtype: Any = None) -> Tensor:
+def _construct(*args: Any, device: _DeviceLike = None, dtype: Any = None) -> Tensor:
     """``Tensor(2, 3)`` is uninitialised memory of that shape, ``Tensor([1, 2])`` the data as the default dtype."""
     chosen = _C.get_default_dtype() if dtype is None else dtype
     if not args:
@@ -72,12 +74,12 @@ _PYTHON_DTYPES = {float: _C.float64, int: _C.int64, bool: _C.bool}
 def to(
     self: Tensor,
     *args: Any,
-    device: Any = None,
+    device: _DeviceLike = None,
     dtype: Any = None,
     other: Any = None,
     non_blocking: bool = False,
     copy: bool = False,
-    memory_format: Any = None,
+    memory_format: _C.memory_format | None = None,
 ) -> Tensor:
     """The tensor in another dtype, device or memory format; itself when nothing changes and ``copy`` is False.
 
@@ -97,7 +99,7 @@ def to(
 
 
 def _caster(name: str, dtype: Any) -> Callable[..., Tensor]:
-    def cast(self: Tensor, memory_format: Any = None) -> Tensor:
+    def cast(self: Tensor, memory_format: _C.memory_format | None = None) -> Tensor:
         return _C._to_dtype(self, dtype) if self.dtype != dtype else self
 
     cast.__name__ = name
@@ -146,24 +148,33 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return self.to(other.dtype)
 
 
-def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+def cpu(self: Tensor, memory_format: _C.memory_format | None = None) -> Tensor:
     """The tensor itself: it lives on the CPU."""
     return self
 
 
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+def cuda(
+    self: Tensor, device: _DeviceLike = None, non_blocking: bool = False, memory_format: _C.memory_format | None = None
+) -> Tensor:
     """Raises: there is no other device."""
     _C._check_device("cuda" if device is None else device, "cuda")
     return self
 
 
-def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+def pin_memory(self: Tensor, device: _DeviceLike = None) -> Tensor:
     """The tensor itself: without another device there is nothing to pin for."""
     return self
 
 
 def new_tensor(
-    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: _DTypeLike | None = None,
+    device: _DeviceLike = None,
+    requires_grad: bool = False,
+    layout: _C.layout | None = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """The data as a new tensor with this tensor's dtype."""
     source = (
@@ -172,7 +183,7 @@ def new_tensor(
     return source.to(dtype or self.dtype).requires_grad_(requires_grad)
 
 
-def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+def new(self: Tensor, *args: Any, device: _DeviceLike = None) -> Tensor:
     """The old constructor: a tensor of this dtype."""
     return _construct(*args, dtype=self.dtype, device=device)
 
@@ -181,7 +192,11 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
 
 
 def backward(
-    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Add to the leaves' ``.grad`` the gradient of this tensor; see :func:`fastnn.autograd.backward`."""
     if gradient is None and inputs is None and not create_graph and self.requires_grad and self.numel() == 1:
@@ -235,7 +250,8 @@ def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bo
     )
 
 
-def _storage(self: Tensor) -> Any:
+def _storage(self: Tensor) -> UntypedStorage:
+    """The memory behind the tensor."""
     return self.untyped_storage()
 
 
@@ -253,18 +269,24 @@ def _in_place_view(name: str) -> Callable[..., Tensor]:
     return method
 
 
-def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, memory_format: _C.memory_format | None = None) -> Tensor:
     """Another shape, contiguous; the storage grows when it must, new elements are uninitialised."""
     shape = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     return _C._resize(self, list(shape))
 
 
-def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
+def resize_as_(self: Tensor, other: Tensor, memory_format: _C.memory_format | None = None) -> Tensor:
     """``resize_`` to the shape of ``other``."""
     return _C._resize(self, list(other.shape))
 
 
-def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+def set_(
+    self: Tensor,
+    source: Tensor | UntypedStorage | None = None,
+    storage_offset: int = 0,
+    size: Sequence[int] | None = None,
+    stride: Sequence[int] | None = None,
+) -> Tensor:
     """The memory and geometry of ``source``, a tensor or storage."""
     if source is None:
         source = _C.empty(0, dtype=self.dtype)
@@ -289,7 +311,7 @@ def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
-def is_pinned(self: Tensor, device: Any = None) -> bool:
+def is_pinned(self: Tensor, device: _DeviceLike = None) -> bool:
     """False: without another device there is nothing to pin for."""
     return False
 
@@ -309,7 +331,7 @@ def get_device(self: Tensor) -> int:
     return -1
 
 
-def apply_(self: Tensor, function: Callable[[Any], Any]) -> Tensor:
+def apply_(self: Tensor, function: Callable[[Any], _Scalar]) -> Tensor:
     """Replace each element by ``function(element)``; slow."""
     flat = [function(value) for value in self.detach().reshape(-1).tolist()]
     with _no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastnn import _C
 from fastnn._C import Tensor
@@ -42,10 +42,8 @@ class Parameter(Tensor):
 
         def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None: ...
 
-
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
-
 
 
 class Buffer(Tensor):
@@ -80,5 +78,3 @@ class Buffer(Tensor):
     if TYPE_CHECKING:
 
         def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None: ...
-
-
