@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastnn import _C
@@ -33,7 +32,7 @@ class _ModeContext:
 
     def __call__(self, function: F) -> F:
         copy = self._copy
-        if inspect.isgeneratorfunction(function):
+        if _is_generator_function(function):
 
             @functools.wraps(function)
             def generator(*args: Any, **kwargs: Any) -> Any:
@@ -61,6 +60,12 @@ class _ModeContext:
 
 
 _END = object()
+_CO_GENERATOR = 0x20  # the flag that `inspect` looks at, without the cost of importing it
+
+
+def _is_generator_function(function: Any) -> bool:
+    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & _CO_GENERATOR)
 
 
 class _GradMode(_ModeContext):
