@@ -238,12 +238,12 @@ void init_autograd(py::module_& module) {
   report_anomaly = &warn_anomaly;
 
   py::class_<HookHandle>(module, "_HookHandle", "Removes a hook.")
-      .def("remove", &HookHandle::remove)
+      .def("remove", &HookHandle::remove, "The hook is called no more.")
       .def("__enter__", [](py::object self) { return self; })
       .def("__exit__", [](HookHandle& self, const py::args&) { self.remove(); });
 
   py::class_<Node, Ref<Node>>(module, "Node", "A node of the backward graph.")
-      .def("name", [](const Node& self) { return std::string(self.name()); })
+      .def("name", [](const Node& self) { return std::string(self.name()); }, "The operation's name: 'MulBackward0'.")
       .def_property_readonly("next_functions",
                              [](const Node& self) {
                                py::tuple result(self.edges.size());
@@ -252,16 +252,22 @@ void init_autograd(py::module_& module) {
                                  result[i] = py::make_tuple(edge.node ? py::cast(edge.node) : py::object(py::none()), edge.slot);
                                }
                                return result;
-                             })
+                             },
+                             "The nodes that made the operands, each with the number of its output; None for constants.")
       .def_property_readonly("variable",
                              [](const Node& self) {
                                FASTNN_CHECK(self.variable() != nullptr, ErrorKind::Runtime,
                                             "only AccumulateGrad nodes have a variable");
                                return Tensor(self.variable());
-                             })
+                             },
+                             "The leaf that an AccumulateGrad node adds to.")
       .def_property_readonly("_sequence_nr", [](const Node& self) { return self.sequence; })
-      .def("register_hook", [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), false); })
-      .def("register_prehook", [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), true); })
+      .def(
+          "register_hook", [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), false); },
+          "Calls hook(grad_inputs, grad_outputs) after the node has run; what it returns replaces grad_inputs.")
+      .def(
+          "register_prehook", [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), true); },
+          "Calls hook(grad_outputs) before the node runs; what it returns replaces grad_outputs.")
       .def("__repr__", [](const Node& self) {
         std::ostringstream text;
         text << "<" << self.name() << " object at " << &self << ">";
@@ -306,16 +312,24 @@ void init_autograd(py::module_& module) {
     grad_mode().anomaly = on;
     grad_mode().anomaly_check_nan = check_nan;
   }, py::arg("on"), py::arg("check_nan") = true);
-  module.def("is_anomaly_check_nan_enabled", [] { return grad_mode().anomaly_check_nan; });
+  module.def(
+      "is_anomaly_check_nan_enabled", [] { return grad_mode().anomaly_check_nan; },
+      "Whether anomaly mode looks for NaN in gradients.");
 
   const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
-  const auto add_method = [&](const char* name, auto function) {
-    type.attr(name) = py::cpp_function(function, py::name(name), py::is_method(type));
+  const auto add_method = [&](const char* name, auto function, const char* doc) {
+    type.attr(name) = py::cpp_function(function, py::name(name), py::is_method(type), doc);
   };
-  add_method("register_hook", [](const Tensor& self, py::object hook) { return register_hook(self, std::move(hook)); });
-  add_method("register_post_accumulate_grad_hook",
-             [](const Tensor& self, py::object hook) { return register_post_accumulate_hook(self, std::move(hook)); });
-  add_method("retain_grad", [](const Tensor& self) { retain_grad(self); });
+  add_method(
+      "register_hook", [](const Tensor& self, py::object hook) { return register_hook(self, std::move(hook)); },
+      "Calls hook(grad) when the gradient is known; what it returns replaces the gradient.");
+  add_method(
+      "register_post_accumulate_grad_hook",
+      [](const Tensor& self, py::object hook) { return register_post_accumulate_hook(self, std::move(hook)); },
+      "Calls hook(tensor) after a gradient was added to this leaf's grad.");
+  add_method(
+      "retain_grad", [](const Tensor& self) { retain_grad(self); },
+      "Keeps the gradient of a tensor that is no leaf in its grad.");
 }
 
 }  // namespace fastnn::python

@@ -140,7 +140,8 @@ PyMethodDef module_methods[] = {
      METH_CLASS | METH_VARARGS | METH_KEYWORDS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 
-PyType_Slot module_slots[] = {{Py_tp_methods, module_methods},
+PyType_Slot module_slots[] = {{Py_tp_doc, const_cast<char*>("What nn.Module has in C++: attribute look-up and calls.")},
+                              {Py_tp_methods, module_methods},
                               {Py_tp_getattro, reinterpret_cast<void*>(module_getattro)},
                               {Py_tp_call, reinterpret_cast<void*>(module_call)},
                               {0, nullptr}};

@@ -423,11 +423,13 @@ void init_numpy(py::module_& module) {
              py::arg("storage_offset"));
 
   py::class_<StorageObject>(module, "UntypedStorage", py::buffer_protocol(), "The memory behind tensors, as bytes.")
-      .def("data_ptr", [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage->data()); })
-      .def("nbytes", [](const StorageObject& self) { return self.storage->nbytes(); })
-      .def("size", [](const StorageObject& self) { return self.storage->nbytes(); })
+      .def("data_ptr", [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage->data()); },
+           "Address of the first byte.")
+      .def("nbytes", [](const StorageObject& self) { return self.storage->nbytes(); }, "The number of bytes.")
+      .def("size", [](const StorageObject& self) { return self.storage->nbytes(); }, "The number of bytes.")
       .def("__len__", [](const StorageObject& self) { return self.storage->nbytes(); })
-      .def("resize_", [](StorageObject& self, std::size_t bytes) { self.storage->resize(bytes); })
+      .def("resize_", [](StorageObject& self, std::size_t bytes) { self.storage->resize(bytes); },
+           "Makes room for so many bytes; what was there stays, what is new is not initialised.")
       .def("__eq__", [](const StorageObject& self, const py::object& other) {
         return py::isinstance<StorageObject>(other) && other.cast<const StorageObject&>().storage == self.storage;
       })
@@ -447,9 +449,11 @@ void init_numpy(py::module_& module) {
   const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
   type.attr("numpy") = py::cpp_function(
       [](const py::object& self, bool force) { return to_numpy(self, force); }, py::name("numpy"), py::is_method(type),
-      py::kw_only(), py::arg("force") = false);
+      py::kw_only(), py::arg("force") = false,
+      "The values as a NumPy array that shares the memory; force=True detaches and copies where it must.");
   type.attr("untyped_storage") = py::cpp_function(
-      [](const Tensor& self) { return StorageObject{self.storage()}; }, py::name("untyped_storage"), py::is_method(type));
+      [](const Tensor& self) { return StorageObject{self.storage()}; }, py::name("untyped_storage"), py::is_method(type),
+      "The memory behind the tensor, which its views share.");
 }
 
 }  // namespace fastnn::python

@@ -73,7 +73,8 @@ void init_tensor_extras(py::module_& module) {
         return py::reinterpret_steal<py::object>(
             wrap_as(reinterpret_cast<PyTypeObject*>(cls.ptr()), make_view_like(self)));
       },
-      py::name("as_subclass"), py::is_method(type), py::arg("cls"));
+      py::name("as_subclass"), py::is_method(type), py::arg("cls"),
+      "The same memory and history as an object of a subclass of Tensor.");
   module.def("_result_type", &promoted);
   module.def("_promote_types", &promote);
   module.def("_can_cast", &can_cast);

@@ -230,11 +230,14 @@ void init_types(py::module_& module) {
   init_size(module);
 
   py::class_<DTypeObject> dtype(module, "dtype", "The type of a tensor's elements.");
-  dtype.def_property_readonly("is_floating_point", [](const DTypeObject& self) { return is_floating(self.dtype); })
-      .def_property_readonly("is_complex", [](const DTypeObject&) { return false; })
-      .def_property_readonly("is_signed", [](const DTypeObject& self) { return info(self.dtype).is_signed; })
-      .def_property_readonly("itemsize", [](const DTypeObject& self) { return itemsize(self.dtype); })
-      .def("to_real", [](py::object self) { return self; })
+  dtype.def_property_readonly("is_floating_point", [](const DTypeObject& self) { return is_floating(self.dtype); },
+                              "Whether it is a floating point type.")
+      .def_property_readonly("is_complex", [](const DTypeObject&) { return false; }, "False: there is no complex type.")
+      .def_property_readonly("is_signed", [](const DTypeObject& self) { return info(self.dtype).is_signed; },
+                             "Whether it has negative values.")
+      .def_property_readonly("itemsize", [](const DTypeObject& self) { return itemsize(self.dtype); },
+                             "Bytes of an element.")
+      .def("to_real", [](py::object self) { return self; }, "The type of the real part: itself.")
       .def("__repr__", [](const DTypeObject& self) { return "torch." + std::string(info(self.dtype).name); })
       .def("__reduce__", [](const DTypeObject& self) { return std::string(info(self.dtype).name); })
       .def("__copy__", [](py::object self) { return self; })
@@ -268,8 +271,8 @@ void init_types(py::module_& module) {
              return result;
            }),
            py::arg("type"), py::arg("index") = py::none())
-      .def_readonly("type", &Device::type)
-      .def_readonly("index", &Device::index)
+      .def_readonly("type", &Device::type, "The kind of device: 'cpu'.")
+      .def_readonly("index", &Device::index, "The number of the device among its kind, or None.")
       .def("__repr__",
            [](const Device& self) {
              return "device(type='" + self.type + "'" + (self.index ? ", index=" + std::to_string(*self.index) : "") +
