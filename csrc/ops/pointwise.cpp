@@ -1,6 +1,7 @@
 #include "ops/pointwise.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "ops/elementwise.h"
 
@@ -94,26 +95,71 @@ Tensor OutputTarget::take(const char* op, Operands inputs, DType dtype, Needs ne
   return target.detached();
 }
 
+namespace {
+
+// Whether dimension `a` is further out in memory than `b`, by the first operand that tells: positive, negative, or 0.
+int compare_dims(int a, int b, const Dims& shape, const std::vector<Dims>& strides) {
+  for (const Dims& own : strides) {
+    if (own[a] == 0 || own[b] == 0) continue;
+    if (own[a] != own[b]) return own[a] < own[b] ? -1 : 1;
+    if (shape[a] > shape[b]) return 1;
+  }
+  return 0;
+}
+
+// Row-major, also in dimensions of size one, whose strides otherwise take part in the common order.
+bool has_plain_strides(const Tensor* tensor) {
+  std::int64_t step = 1;
+  for (int d = tensor->ndim() - 1; d >= 0; --d) {
+    if (tensor->strides()[d] != step) return false;
+    step *= std::max<std::int64_t>(tensor->sizes()[d], 1);
+  }
+  return true;
+}
+
+// Dense strides in the memory order that the operands have in common, earlier operands first: PyTorch's rule.
+Dims common_strides(const Dims& shape, Operands inputs) {
+  std::vector<Dims> strides;
+  for (const Tensor* input : inputs) strides.push_back(broadcast_strides(input->sizes(), input->strides(), shape));
+  // From the innermost dimension outwards; an insertion sort, because the comparison is no total order.
+  Dims order;
+  for (int d = shape.size() - 1; d >= 0; --d) order.push_back(d);
+  for (int i = 1; i < order.size(); ++i) {
+    int place = i;
+    for (int j = i - 1; j >= 0; --j) {
+      const int compared = compare_dims(static_cast<int>(order[j]), static_cast<int>(order[place]), shape, strides);
+      if (compared > 0) {
+        std::swap(order[j], order[place]);
+        place = j;
+      } else if (compared < 0) {
+        break;
+      }
+    }
+  }
+  Dims result = Dims::filled(shape.size(), 0);
+  std::int64_t step = 1;
+  for (const std::int64_t d : order) {
+    result[static_cast<int>(d)] = step;
+    step *= std::max<std::int64_t>(shape[static_cast<int>(d)], 1);
+  }
+  return result;
+}
+
+}  // namespace
+
 Tensor pointwise_output(const char* op, Operands inputs, DType dtype, Needs needs) {
   if (OutputTarget::waiting()) {
     Tensor taken = OutputTarget::take(op, inputs, dtype, needs);
     if (taken.defined()) return taken;
   }
-  if (same_shapes(inputs)) {
-    // The memory order of the first operand that is not contiguous, unless the first of all is and has an order.
-    const Tensor& first = **inputs.begin();
-    if (first.is_contiguous() && first.ndim() > 0 && first.numel() > 1) return Tensor::empty(first.sizes(), dtype);
-    for (const Tensor* input : inputs) {
-      if (!input->is_contiguous()) return Tensor::empty_like(*input, dtype);
-    }
-    return Tensor::empty(first.sizes(), dtype);
-  }
-  const Dims shape = common_shape(op, inputs);
-  // The order of dimensions of the first operand that has the result's shape, as PyTorch does.
-  for (const Tensor* input : inputs) {
-    if (input->sizes() == shape) return Tensor::empty_like(*input, dtype);
-  }
-  return Tensor::empty(shape, dtype);
+  const Dims& first = (*inputs.begin())->sizes();
+  const bool same = same_shapes(inputs);
+  const bool contiguous =
+      std::all_of(inputs.begin(), inputs.end(), [](const Tensor* input) { return input->is_contiguous(); });
+  if (same && contiguous) return Tensor::empty(first, dtype);
+  const Dims shape = same ? first : common_shape(op, inputs);
+  if (contiguous && std::all_of(inputs.begin(), inputs.end(), has_plain_strides)) return Tensor::empty(shape, dtype);
+  return Tensor::empty_strided(shape, common_strides(shape, inputs), dtype);
 }
 
 Tensor pointwise(const char* op, Pointwise kernel, Operands inputs, DType compute, DType result, const Params& params,
