@@ -32,7 +32,7 @@ constexpr std::int64_t kSteps = 1 << 20;
     for (__m512& sum : sums) sum = _mm512_fmadd_ps(sum, a, b);
   }
   for (int i = 1; i < kChains; ++i) sums[0] = _mm512_add_ps(sums[0], sums[i]);
-  return _mm512_reduce_add_ps(sums[0]);
+  return _mm512_cvtss_f32(sums[0]);
 }
 
 [[gnu::target("avx2,fma")]] float spin_avx2() {
@@ -99,10 +99,10 @@ void product(benchmark::State& state, DType dtype, bool transpose) {
 }
 void shapes(benchmark::internal::Benchmark* b) {
   for (const std::int64_t n : {1, 8, 32, 64, 128, 256, 512, 1024}) b->Args({n, n, n});
-  b->Args({64, 512, 784});    // a batch through a layer
-  b->Args({512, 784, 64});    // the gradient of its weight
-  b->Args({4096, 64, 576});   // a convolution's shape
-  b->Args({1, 1024, 1024});   // matrix by vector
+  b->Args({64, 512, 784});   // a batch through a layer
+  b->Args({512, 784, 64});   // the gradient of its weight
+  b->Args({4096, 64, 576});  // a convolution's shape
+  b->Args({1, 1024, 1024});  // matrix by vector
   b->UseRealTime();
 }
 BENCHMARK_CAPTURE(product, float32, DType::Float32, false)->Apply(shapes);
