@@ -233,7 +233,7 @@ bool has_zero(const Tensor& input) {
 
 Tensor prod(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim, OptionalDType dtype) {
   const DType result = sum_dtype(input, dtype);
-  if (input.dtype() != result && input.is_floating()) return prod(to_dtype(input, result), dim, keepdim, {});
+  if (input.dtype() != result && input.is_floating()) return prod(to_dtype(input, result), dim, keepdim, result);
   const std::int64_t one = dim.value_or(0);
   const ReduceDims dims(input, dim ? OptionalDims(IntSpan(&one, 1)) : std::nullopt, "prod");
   Tensor out = reduce("prod", table().prod, input, dims, keepdim, result);
@@ -645,8 +645,8 @@ FASTNN_OPS(reduce) {
   op("std_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", &unbiased_dims<&std_mean>,
      op_fn);
   op("std_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&std_mean>, op_fn);
-  op("norm(Tensor input, str p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &named_norm, both);
-  op("norm(Tensor input, Scalar? p=2, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, both);
+  op("norm(Tensor input, str p='fro', int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &named_norm, both);
+  op("norm(Tensor input, Scalar? p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, both);
   op("linalg.vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
      &linalg_vector_norm, op_fn | op_out);
   op("trace(Tensor input) -> Tensor", &trace, both);
