@@ -66,11 +66,19 @@ def test_whole(name: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("name", [*NAMES, "prod", "cumsum", "cumprod", "logcumsumexp", "amax"])
 def test_dtypes(name: str, dtype: str) -> None:
     (x,) = samples((5, 33))
-    check(lambda f, a: getattr(f, name)(a, dim=1), x * 0.5, dtype=dtype, order=1, tolerance=None if dtype != "bfloat16" else 0.06)
+    check(
+        lambda f, a: getattr(f, name)(a, dim=1),
+        x * 0.5,
+        dtype=dtype,
+        order=1,
+        tolerance=None if dtype != "bfloat16" else 0.06,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int16", "int32", "int64"])
-@pytest.mark.parametrize("name", ["sum", "prod", "amax", "amin", "any", "all", "count_nonzero", "cumsum", "cumprod", "max", "argmax"])
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "amax", "amin", "any", "all", "count_nonzero", "cumsum", "cumprod", "max", "argmax"]
+)
 def test_integers(name: str, dtype: str) -> None:
     torch = pytest.importorskip("torch")
     if (name, dtype) == ("argmax", "bool"):
@@ -97,7 +105,9 @@ def test_large_matches_exact_sum() -> None:
     np.testing.assert_allclose(t.sum(1).numpy(), exact.sum(1), rtol=2e-7)
     np.testing.assert_allclose(t.t()[::2].sum(1).numpy(), exact.T[::2].sum(1), rtol=3e-7)
     np.testing.assert_allclose(t.var(1).numpy(), exact.var(1, ddof=1), rtol=4e-7)
-    np.testing.assert_allclose((t + 1000).std(0).numpy(), (x + np.float32(1000)).astype(np.float64).std(0, ddof=1), rtol=4e-7)
+    np.testing.assert_allclose(
+        (t + 1000).std(0).numpy(), (x + np.float32(1000)).astype(np.float64).std(0, ddof=1), rtol=4e-7
+    )
 
 
 def test_result_does_not_depend_on_threads() -> None:
@@ -109,7 +119,9 @@ out = [x.sum(), x.sum(0), x.sum(1), x.var(0), x.std(), x.t().sum(1), x.norm(), x
 print(hashlib.sha256(b"".join(t.numpy().tobytes() for t in out)).hexdigest())
 """
     digests = {
-        subprocess.run([sys.executable, "-c", code, threads], capture_output=True, text=True, check=True, env=os.environ).stdout
+        subprocess.run(
+            [sys.executable, "-c", code, threads], capture_output=True, text=True, check=True, env=os.environ
+        ).stdout
         for threads in ("1", "2", "5")
     }
     assert len(digests) == 1
@@ -134,7 +146,9 @@ def test_layouts(view: str, dim: int | None) -> None:
             check(lambda f, a, n=name: getattr(f, n)(views[view](a), dim=dim), *samples((40, 30)))
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "prod", "any", "all", "nansum", "logsumexp", "var", "norm", "amax", "argmax", "max"])
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "prod", "any", "all", "nansum", "logsumexp", "var", "norm", "amax", "argmax", "max"]
+)
 def test_empty(name: str) -> None:
     torch = pytest.importorskip("torch")
     for shape, dim in (((0, 3), 0), ((0, 3), 1), ((2, 0, 3), 2), ((0,), 0)):
@@ -218,7 +232,9 @@ def test_products_with_zeros(zeros: list[int], shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"])
-@pytest.mark.parametrize(("shape", "dim"), [((), 0), ((7,), 0), ((3, 4), 0), ((3, 4), 1), ((2, 5, 3), 1), ((2, 300, 3), 1)])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((), 0), ((7,), 0), ((3, 4), 0), ((3, 4), 1), ((2, 5, 3), 1), ((2, 300, 3), 1)]
+)
 def test_scan(name: str, shape: tuple[int, ...], dim: int) -> None:
     check(lambda f, a: getattr(f, name)(a, dim), *samples(shape), order=2 if np.prod(shape) < 100 else 1)
 
@@ -255,20 +271,48 @@ def test_norm_of_zeros_has_a_gradient(p: float) -> None:
     check(lambda f, a: f.norm(a, p=p, dim=1), x, order=1)
 
 
-@pytest.mark.parametrize("call", [
-    lambda f, a: f.var(a), lambda f, a: f.var(a, False), lambda f, a: f.var(a, 0, False), lambda f, a: f.var(a, dim=1, unbiased=True, keepdim=True),
-    lambda f, a: f.std(a, [0, 1], correction=2), lambda f, a: a.std(unbiased=False), lambda f, a: f.var_mean(a, 1), lambda f, a: f.std_mean(a, 0, True),
-    lambda f, a: f.var_mean(a, dim=(0, 2), correction=0, keepdim=True), lambda f, a: a.var(dim=-1, correction=0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f, a: f.var(a),
+        lambda f, a: f.var(a, False),
+        lambda f, a: f.var(a, 0, False),
+        lambda f, a: f.var(a, dim=1, unbiased=True, keepdim=True),
+        lambda f, a: f.std(a, [0, 1], correction=2),
+        lambda f, a: a.std(unbiased=False),
+        lambda f, a: f.var_mean(a, 1),
+        lambda f, a: f.std_mean(a, 0, True),
+        lambda f, a: f.var_mean(a, dim=(0, 2), correction=0, keepdim=True),
+        lambda f, a: a.var(dim=-1, correction=0.5),
+    ],
+)
 def test_forms_of_variance(call: object) -> None:
     check(call, *samples((3, 4, 5)))
 
 
 def test_dtype_argument() -> None:
     for dtype in ("float64", "float32", "int64", "int32", "float16"):
-        check(lambda f, a, d=dtype: f.sum(a * 3, 0, dtype=getattr(f, d)), *samples((5, 3)), dtype="float32", order=0, tolerance=2e-3)
-        check(lambda f, a, d=dtype: f.cumsum(a * 3, 0, dtype=getattr(f, d)), *samples((5, 3)), dtype="float32", order=0, tolerance=2e-3)
-        check(lambda f, a, d=dtype: f.prod(a * 3, 0, dtype=getattr(f, d)), *samples((5, 3)), dtype="float32", order=0, tolerance=4e-3)
+        check(
+            lambda f, a, d=dtype: f.sum(a * 3, 0, dtype=getattr(f, d)),
+            *samples((5, 3)),
+            dtype="float32",
+            order=0,
+            tolerance=2e-3,
+        )
+        check(
+            lambda f, a, d=dtype: f.cumsum(a * 3, 0, dtype=getattr(f, d)),
+            *samples((5, 3)),
+            dtype="float32",
+            order=0,
+            tolerance=2e-3,
+        )
+        check(
+            lambda f, a, d=dtype: f.prod(a * 3, 0, dtype=getattr(f, d)),
+            *samples((5, 3)),
+            dtype="float32",
+            order=0,
+            tolerance=4e-3,
+        )
     check(lambda f, a: f.sum(a, dtype=f.float64), *samples((5, 3)), dtype="float32", order=1)
     check(lambda f, a: f.mean(a, dtype=f.float32), *samples((5, 3)), dtype="bfloat16", order=1, tolerance=1e-2)
     check(lambda f, a: f.mean((a * 9).to(f.int32), dtype=f.float32), *samples((5, 3)), order=0, tolerance=1e-6)
@@ -280,21 +324,24 @@ def test_sum_to_size_and_broadcast_gradients() -> None:
     check(lambda f, a, b: a * b, *samples((2, 3, 4), (3, 1)))
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.zeros(2, 3).sum(2), "Dimension out of range", IndexError),
-    (lambda f: f.zeros(2, 3).sum((0, 0)), "appears multiple times", RuntimeError),
-    (lambda f: f.zeros(2, 3).sum((1, -1)), "appears multiple times", RuntimeError),
-    (lambda f: f.zeros(2, dtype=f.int64).mean(), "could not infer output dtype", RuntimeError),
-    (lambda f: f.zeros(0).max(), "reduction dim", RuntimeError),
-    (lambda f: f.zeros(0).argmax(), "reduction dim", IndexError),
-    (lambda f: f.zeros(0, 2).amax(0), "non-zero size", IndexError),
-    (lambda f: f.zeros(2, dtype=f.int64).norm(), "floating point", RuntimeError),
-    (lambda f: f.zeros(3).trace(), "matrix", RuntimeError),
-    (lambda f: f.zeros(3).kthvalue(4), "out of range", RuntimeError),
-    (lambda f: f.zeros(3).cumsum(1), "Dimension out of range", IndexError),
-    (lambda f: f.zeros(2, 3).sum_to_size(2), "not expandable", RuntimeError),
-    (lambda f: f.zeros(3).sum("x"), "sum", TypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (lambda f: f.zeros(2, 3).sum(2), "Dimension out of range", IndexError),
+        (lambda f: f.zeros(2, 3).sum((0, 0)), "appears multiple times", RuntimeError),
+        (lambda f: f.zeros(2, 3).sum((1, -1)), "appears multiple times", RuntimeError),
+        (lambda f: f.zeros(2, dtype=f.int64).mean(), "could not infer output dtype", RuntimeError),
+        (lambda f: f.zeros(0).max(), "reduction dim", RuntimeError),
+        (lambda f: f.zeros(0).argmax(), "reduction dim", IndexError),
+        (lambda f: f.zeros(0, 2).amax(0), "non-zero size", IndexError),
+        (lambda f: f.zeros(2, dtype=f.int64).norm(), "floating point", RuntimeError),
+        (lambda f: f.zeros(3).trace(), "matrix", RuntimeError),
+        (lambda f: f.zeros(3).kthvalue(4), "out of range", RuntimeError),
+        (lambda f: f.zeros(3).cumsum(1), "Dimension out of range", IndexError),
+        (lambda f: f.zeros(2, 3).sum_to_size(2), "not expandable", RuntimeError),
+        (lambda f: f.zeros(3).sum("x"), "sum", TypeError),
+    ],
+)
 def test_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)
 

@@ -18,7 +18,9 @@ REDUCTIONS = ["none", "mean", "sum"]
 
 
 @pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize(("shape", "dim"), [((), 0), ((1,), 0), ((7,), -1), ((3, 50), 1), ((3, 50), 0), ((2, 5, 3), 1), ((2, 3, 200), 1)])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((), 0), ((1,), 0), ((7,), -1), ((3, 50), 1), ((3, 50), 0), ((2, 5, 3), 1), ((2, 3, 200), 1)]
+)
 @pytest.mark.parametrize("order", [1, 2])
 def test_softmax(name: str, shape: tuple[int, ...], dim: int, order: int) -> None:
     check(lambda f, a: getattr(f, name)(a, dim), *samples(shape), order=order)
@@ -45,7 +47,13 @@ def test_softmax_layouts_and_arguments() -> None:
     check(lambda f, a: f.softmax(a.t()[::2], 0), *samples((6, 9)))
     check(lambda f, a: f.softmax(a, 1, dtype=f.float64), *samples((6, 9)), dtype="float32", order=1, tolerance=1e-6)
     check(lambda f, a: a.softmax(-1), *samples((6, 9)))
-    check(lambda f, a: f.nn.functional.softmax(a, -1, 3, f.float64), *samples((6, 9)), dtype="float32", order=0, tolerance=1e-6)
+    check(
+        lambda f, a: f.nn.functional.softmax(a, -1, 3, f.float64),
+        *samples((6, 9)),
+        dtype="float32",
+        order=0,
+        tolerance=1e-6,
+    )
     check(lambda f, a: f.logsumexp(a, (0, 2)), *samples((3, 4, 5)))
     assert fastnn.softmax(fastnn.zeros(0, 3), 1).shape == (0, 3)
     assert fastnn.softmax(fastnn.zeros(3, 0), 1).shape == (3, 0)
@@ -64,7 +72,9 @@ def parameters(count: int) -> list[np.ndarray]:
     return samples((count,), (count,), seed=5)
 
 
-@pytest.mark.parametrize(("shape", "normalized"), [((6,), (6,)), ((4, 37), (37,)), ((3, 4, 5), (5,)), ((3, 4, 5), (4, 5)), ((200, 3), (3,))])
+@pytest.mark.parametrize(
+    ("shape", "normalized"), [((6,), (6,)), ((4, 37), (37,)), ((3, 4, 5), (5,)), ((3, 4, 5), (4, 5)), ((200, 3), (3,))]
+)
 @pytest.mark.parametrize("affine", ["none", "weight", "both"])
 @pytest.mark.parametrize("order", [1, 2])
 def test_layer_norm(shape: tuple[int, ...], normalized: tuple[int, ...], affine: str, order: int) -> None:
@@ -85,7 +95,9 @@ def test_rms_norm(order: int) -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_group_norm(shape: tuple[int, ...], groups: int, affine: bool, order: int) -> None:
     extra = parameters(shape[1]) if affine else []
-    check(lambda f, a, *p: f.nn.functional.group_norm(a, groups, *p), *samples(shape), *extra, order=order, tolerance=1e-9)
+    check(
+        lambda f, a, *p: f.nn.functional.group_norm(a, groups, *p), *samples(shape), *extra, order=order, tolerance=1e-9
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (70, 130), (4, 3, 6), (3, 4, 5, 2)])
@@ -124,8 +136,15 @@ def test_norms_of_narrow_types(dtype: str) -> None:
     check(lambda f, a, *p: f.nn.functional.layer_norm(a, (40,), *p), x, w, b, dtype=dtype, order=1, tolerance=tolerance)
     check(lambda f, a, *p: f.nn.functional.group_norm(a, 4, *p), x, w, b, dtype=dtype, order=1, tolerance=tolerance)
     check(lambda f, a: f.nn.functional.rms_norm(a, (40,)), x, dtype=dtype, order=1, tolerance=tolerance)
-    check(lambda f, a, p, q: f.nn.functional.layer_norm(a, (40,), p.to(f.float32), q.to(f.float32)), x, w, b, dtype=dtype, order=1,
-          tolerance=tolerance)  # fmt: skip
+    check(
+        lambda f, a, p, q: f.nn.functional.layer_norm(a, (40,), p.to(f.float32), q.to(f.float32)),
+        x,
+        w,
+        b,
+        dtype=dtype,
+        order=1,
+        tolerance=tolerance,
+    )
 
 
 @pytest.mark.parametrize("wanted", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 1, 0)])
@@ -135,7 +154,9 @@ def test_only_wanted_gradients(wanted: tuple[int, int, int]) -> None:
     for name in ("layer_norm", "group_norm", "batch_norm"):
         gradients = []
         for f in (fastnn, torch):
-            x, w, b = (f.tensor(a, dtype=f.float64).requires_grad_(bool(on)) for a, on in zip(arrays, wanted, strict=True))
+            x, w, b = (
+                f.tensor(a, dtype=f.float64).requires_grad_(bool(on)) for a, on in zip(arrays, wanted, strict=True)
+            )
             call = {
                 "layer_norm": lambda f=f, x=x, w=w, b=b: f.nn.functional.layer_norm(x, (6,), w, b),
                 "group_norm": lambda f=f, x=x, w=w, b=b: f.nn.functional.group_norm(x, 2, w, b),
@@ -149,15 +170,22 @@ def test_only_wanted_gradients(wanted: tuple[int, int, int]) -> None:
                 np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (4,)), "normalized_shape", RuntimeError),
-    (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (3,), f.zeros(4)), "weight", RuntimeError),
-    (lambda f: f.nn.functional.batch_norm(f.zeros(2, 3), f.zeros(4), f.ones(3)), "running_mean", RuntimeError),
-    (lambda f: f.nn.functional.batch_norm(f.zeros(1, 3), None, None, training=True), "more than 1 value", ValueError),
-    (lambda f: f.nn.functional.group_norm(f.zeros(2, 5), 2), "divisible", RuntimeError),
-    (lambda f: f.nn.functional.instance_norm(f.zeros(2, 5, 1)), "spatial", ValueError),
-    (lambda f: f.softmax(f.zeros(3), 1), "Dimension out of range", IndexError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (4,)), "normalized_shape", RuntimeError),
+        (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (3,), f.zeros(4)), "weight", RuntimeError),
+        (lambda f: f.nn.functional.batch_norm(f.zeros(2, 3), f.zeros(4), f.ones(3)), "running_mean", RuntimeError),
+        (
+            lambda f: f.nn.functional.batch_norm(f.zeros(1, 3), None, None, training=True),
+            "more than 1 value",
+            ValueError,
+        ),
+        (lambda f: f.nn.functional.group_norm(f.zeros(2, 5), 2), "divisible", RuntimeError),
+        (lambda f: f.nn.functional.instance_norm(f.zeros(2, 5, 1)), "spatial", ValueError),
+        (lambda f: f.softmax(f.zeros(3), 1), "Dimension out of range", IndexError),
+    ],
+)
 def test_norm_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)
 
@@ -210,8 +238,13 @@ def test_nll_loss(shape: tuple[int, ...], reduction: str) -> None:
     count = shape[0] if len(shape) == 1 else shape[1]
     target = classes(shape[:1] * (len(shape) > 1) + shape[2:], count)
     weight = (np.arange(count) / count + 0.5).tolist()
-    check(lambda f, x, t: f.nn.functional.nll_loss(f.log_softmax(x, -1), t, f.tensor(weight, dtype=f.float64), reduction=reduction,
-                                                   ignore_index=2), *samples(shape), target)  # fmt: skip
+    check(
+        lambda f, x, t: f.nn.functional.nll_loss(
+            f.log_softmax(x, -1), t, f.tensor(weight, dtype=f.float64), reduction=reduction, ignore_index=2
+        ),
+        *samples(shape),
+        target,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -263,7 +296,12 @@ def test_binary_cross_entropy_of_extremes() -> None:
     t = np.array([0.0, 0.0, 1.0, 1.0, 1.0])
     check(lambda f, a, b: f.nn.functional.binary_cross_entropy(a, b, reduction="none"), p, t, order=0)
     # Where the slope is bounded: torch's bound is the float32 number next to 1e-12.
-    check(lambda f, a: f.nn.functional.binary_cross_entropy(a, f.tensor(t.tolist(), dtype=f.float64)), p, order=1, tolerance=1e-8)
+    check(
+        lambda f, a: f.nn.functional.binary_cross_entropy(a, f.tensor(t.tolist(), dtype=f.float64)),
+        p,
+        order=1,
+        tolerance=1e-8,
+    )
     x = np.array([-1e3, 1e3, -50.0, 50.0, 0.0])
     check(lambda f, a, b: f.nn.functional.binary_cross_entropy_with_logits(a, b, reduction="none"), x, t, order=1)
 
@@ -283,18 +321,49 @@ def test_old_arguments_of_losses() -> None:
     assert mse(x, t, size_average=True, reduce=True).item() == 2.5
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 3])), "Target 3 is out of bounds", IndexError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, -1])), "Target -1 is out of bounds", IndexError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1, 2])), "batch_size", ValueError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3, 4), f.zeros(2, 5, dtype=f.int64)), "size mismatch", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), f.ones(4)), "weight", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.zeros(2, 3, dtype=f.int64)), "floating point", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), label_smoothing=2), "label_smoothing", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), reduction="avg"), "not a valid value", ValueError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1], dtype=f.int32)), "Long", RuntimeError),
-    (lambda f: f.nn.functional.binary_cross_entropy(f.zeros(3) + 2, f.zeros(3)), "between 0 and 1", RuntimeError),
-    (lambda f: f.nn.functional.binary_cross_entropy_with_logits(f.zeros(3), f.zeros(4)), "must be the same", ValueError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 3])),
+            "Target 3 is out of bounds",
+            IndexError,
+        ),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, -1])),
+            "Target -1 is out of bounds",
+            IndexError,
+        ),
+        (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1, 2])), "batch_size", ValueError),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3, 4), f.zeros(2, 5, dtype=f.int64)),
+            "size mismatch",
+            RuntimeError,
+        ),
+        (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), f.ones(4)), "weight", RuntimeError),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.zeros(2, 3, dtype=f.int64)),
+            "floating point",
+            RuntimeError,
+        ),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), label_smoothing=2),
+            "label_smoothing",
+            RuntimeError,
+        ),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), reduction="avg"),
+            "not a valid value",
+            ValueError,
+        ),
+        (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1], dtype=f.int32)), "Long", RuntimeError),
+        (lambda f: f.nn.functional.binary_cross_entropy(f.zeros(3) + 2, f.zeros(3)), "between 0 and 1", RuntimeError),
+        (
+            lambda f: f.nn.functional.binary_cross_entropy_with_logits(f.zeros(3), f.zeros(4)),
+            "must be the same",
+            ValueError,
+        ),
+    ],
+)
 def test_loss_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)

@@ -52,7 +52,9 @@ def test_topk(k: int, largest: bool) -> None:
     check(lambda f, a: f.topk(a, k, largest=largest), x, order=1 if k else 0)
     check(lambda f, a: f.topk(a.t(), k, dim=0, largest=largest), x, order=0)
     ours = fastnn.topk(fastnn.tensor(x.tolist()), k, largest=largest, sorted=False)[0]
-    np.testing.assert_array_equal(np.sort(ours.numpy(), 1), np.sort(fastnn.topk(fastnn.tensor(x.tolist()), k, largest=largest)[0].numpy(), 1))
+    np.testing.assert_array_equal(
+        np.sort(ours.numpy(), 1), np.sort(fastnn.topk(fastnn.tensor(x.tolist()), k, largest=largest)[0].numpy(), 1)
+    )
 
 
 def test_topk_counts_nan_as_greatest() -> None:
@@ -72,7 +74,9 @@ def test_unique(shape: tuple[int, ...], inverse: bool, counts: bool) -> None:
             if 0 in shape and dim is not None:
                 continue
             ours, theirs = (
-                getattr(f, function)(f.tensor(values.tolist(), dtype=f.int64), return_inverse=inverse, return_counts=counts, dim=dim)
+                getattr(f, function)(
+                    f.tensor(values.tolist(), dtype=f.int64), return_inverse=inverse, return_counts=counts, dim=dim
+                )
                 for f in (fastnn, torch)
             )
             ours = ours if isinstance(ours, tuple) else (ours,)
@@ -95,8 +99,18 @@ def test_searchsorted(right: bool) -> None:
     check(lambda f, a, b: f.searchsorted(a, b, right=right), rows, values, order=0)
     check(lambda f, a, b: f.searchsorted(a[0], b, right=right), rows, values, order=0)
     check(lambda f, a, b: f.bucketize(b, a[0], right=right), rows, values, order=0)
-    check(lambda f, a, b: f.searchsorted(a[0], b, side="right" if right else "left", out_int32=True), rows, values, order=0)
-    check(lambda f, a, b: f.searchsorted(a.flip(1), b, right=right, sorter=f.arange(19, -1, -1).repeat(3, 1)), rows, values, order=0)
+    check(
+        lambda f, a, b: f.searchsorted(a[0], b, side="right" if right else "left", out_int32=True),
+        rows,
+        values,
+        order=0,
+    )
+    check(
+        lambda f, a, b: f.searchsorted(a.flip(1), b, right=right, sorter=f.arange(19, -1, -1).repeat(3, 1)),
+        rows,
+        values,
+        order=0,
+    )
     assert fastnn.searchsorted(fastnn.tensor([1, 3, 5]), 3, right=right).item() == (2 if right else 1)
 
 
@@ -114,16 +128,19 @@ def test_bincount_and_histc() -> None:
     check(lambda f, a: f.histc(a * 0 + 3, bins=4), values, order=0)
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.zeros(3).topk(4), "out of range", RuntimeError),
-    (lambda f: f.zeros(3).topk(-1), "out of range", RuntimeError),
-    (lambda f: f.zeros(3).sort(1), "Dimension out of range", IndexError),
-    (lambda f: f.bincount(f.tensor([-1])), "non-negative", RuntimeError),
-    (lambda f: f.bincount(f.zeros(2, 2, dtype=f.int64)), "1-d", RuntimeError),
-    (lambda f: f.zeros(0, 2).median(0), "non-zero size", IndexError),
-    (lambda f: f.histc(f.zeros(3), 0), "bins", RuntimeError),
-    (lambda f: f.searchsorted(f.zeros(2, 3), f.zeros(3, 3)), "boundaries tensor", RuntimeError),
-    (lambda f: f.histc(f.zeros(3), 3, 2, 1), "max", RuntimeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (lambda f: f.zeros(3).topk(4), "out of range", RuntimeError),
+        (lambda f: f.zeros(3).topk(-1), "out of range", RuntimeError),
+        (lambda f: f.zeros(3).sort(1), "Dimension out of range", IndexError),
+        (lambda f: f.bincount(f.tensor([-1])), "non-negative", RuntimeError),
+        (lambda f: f.bincount(f.zeros(2, 2, dtype=f.int64)), "1-d", RuntimeError),
+        (lambda f: f.zeros(0, 2).median(0), "non-zero size", IndexError),
+        (lambda f: f.histc(f.zeros(3), 0), "bins", RuntimeError),
+        (lambda f: f.searchsorted(f.zeros(2, 3), f.zeros(3, 3)), "boundaries tensor", RuntimeError),
+        (lambda f: f.histc(f.zeros(3), 3, 2, 1), "max", RuntimeError),
+    ],
+)
 def test_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)
