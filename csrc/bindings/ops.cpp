@@ -221,6 +221,23 @@ PyObject* op_schemas(PyObject* self, void*) {
     return list.release().ptr();
   });
 }
+// What the parser takes by keyword beside the parameters of the schema: a tuple of names for each overload.
+PyObject* op_keywords(PyObject* self, void*) {
+  return guarded<PyObject*>(nullptr, [&] {
+    const OpGroup& group = *reinterpret_cast<OpObject*>(self)->group;
+    py::list list;
+    for (const Signature* signature : group.overloads) {
+      const unsigned flags = signature->op->flags;
+      py::list names;
+      if ((flags & op_out) && group.mode == CallMode::Function) names.append("out");
+      if (flags & op_factory) {
+        for (const char* name : {"device", "layout", "pin_memory", "requires_grad", "memory_format"}) names.append(name);
+      }
+      list.append(py::tuple(names));
+    }
+    return list.release().ptr();
+  });
+}
 PyObject* op_reduce(PyObject* self, PyObject*) {
   return guarded<PyObject*>(nullptr, [&] {
     const py::object find = py::module_::import("fastnn._C").attr("_find_operation");
@@ -235,7 +252,8 @@ PyMethodDef op_methods[] = {{"__reduce__", op_reduce, METH_NOARGS, nullptr}, {nu
 PyGetSetDef op_getset[] = {
     {"__name__", op_name, nullptr, nullptr, nullptr},     {"__qualname__", op_qualname, nullptr, nullptr, nullptr},
     {"__module__", op_module, nullptr, nullptr, nullptr}, {"__doc__", op_doc, nullptr, nullptr, nullptr},
-    {"_schemas", op_schemas, nullptr, nullptr, nullptr},  {nullptr, nullptr, nullptr, nullptr, nullptr},
+    {"_schemas", op_schemas, nullptr, nullptr, nullptr},  {"_keywords", op_keywords, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 PyMemberDef op_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpObject, vectorcall), READONLY, nullptr},

@@ -65,6 +65,15 @@ void init_tensor_extras(py::module_& module) {
   module.def("_resize", &resize);
   module.def("_check_device", [](const py::object& device, const char* op) { check_device(device, op); });
   module.def("_to_dtype", [](const Tensor& self, DType dtype) { return to_dtype(self, dtype); });
+  const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
+  type.attr("as_subclass") = py::cpp_function(
+      [](const Tensor& self, const py::object& cls) {
+        FASTNN_CHECK(PyType_Check(cls.ptr()) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls.ptr()), tensor_type),
+                     ErrorKind::Type, "as_subclass(): cls must be a subclass of Tensor");
+        return py::reinterpret_steal<py::object>(
+            wrap_as(reinterpret_cast<PyTypeObject*>(cls.ptr()), make_view_like(self)));
+      },
+      py::name("as_subclass"), py::is_method(type), py::arg("cls"));
   module.def("_result_type", &promoted);
   module.def("_promote_types", &promote);
   module.def("_can_cast", &can_cast);

@@ -72,17 +72,20 @@ Tensor launch(const Tensor& a, const Tensor& b, const Tensor& input = Tensor(), 
 // All rows of all matrices: [..., m, n] -> [rows, n].
 Tensor as_rows(const Tensor& t) {
   if (t.ndim() == 2) return t;
-  return reshape(t, Dims{t.numel() / std::max<std::int64_t>(from_end(t, 1), 1), from_end(t, 1)});
+  const IntSpan sizes = t.sizes();
+  return reshape(t, Dims{product(sizes.first(sizes.size() - 1)), from_end(t, 1)});
 }
 // All columns: [..., m, n] -> [m, columns].
 Tensor as_columns(const Tensor& t) {
   if (t.ndim() == 2) return t;
   Dims order{t.ndim() - 2};
+  std::int64_t columns = 1;
   for (int d = 0; d < t.ndim(); ++d) {
-    if (d != t.ndim() - 2) order.push_back(d);
+    if (d == t.ndim() - 2) continue;
+    order.push_back(d);
+    columns *= t.sizes()[d];
   }
-  const std::int64_t rows = from_end(t, 2);
-  return reshape(permute(t, order), Dims{rows, t.numel() / std::max<std::int64_t>(rows, 1)});
+  return reshape(permute(t, order), Dims{from_end(t, 2), columns});
 }
 
 // Matrices stored column by column get a gradient that is stored so too.
@@ -160,13 +163,6 @@ Tensor matrix_vector(const Tensor& matrix, const Tensor& vector) {
 
 Tensor scaled(const Tensor& t, const Scalar& factor) { return factor.to_double() == 1.0 ? t : mul(t, factor); }
 
-void check_factors(const char* op, DType dtype, const Scalar& beta, const Scalar& alpha) {
-  for (const auto& [name, value] : {std::pair{"beta", &beta}, std::pair{"alpha", &alpha}}) {
-    FASTNN_CHECK(!value->is_float() || is_floating(dtype), ErrorKind::Runtime, op,
-                 ": For integral input tensors, argument ", name, " must not be a floating point number.");
-  }
-}
-
 // beta * input + alpha * a @ b for matrices or batches of them, all checks of shapes done.
 Tensor add_product(const char* op, const char* node, const Tensor& input, const Tensor& a, const Tensor& b,
                    const Scalar& beta, const Scalar& alpha) {
@@ -174,7 +170,6 @@ Tensor add_product(const char* op, const char* node, const Tensor& input, const 
   check_same_dtype(op, a, b);
   FASTNN_CHECK(input.dtype() == dtype, ErrorKind::Runtime, op, ": self and mat2 must have the same dtype, but got ",
                input.dtype(), " and ", dtype);
-  check_factors(op, dtype, beta, alpha);
   const Dims sizes = with_matrix(batch_of(a), from_end(a, 2), from_end(b, 1));
   FASTNN_CHECK(is_expandable_to(input.sizes(), sizes), ErrorKind::Runtime, op, ": The expanded size of the tensor (",
                sizes, ") must match the existing size (", input.sizes(), ")");

@@ -31,6 +31,7 @@ bool overlaps_partly(const Tensor& out, const Tensor& in) {
 
 // Whether two elements share a place, as after expand().
 bool repeats_elements(const Tensor& tensor) {
+  if (tensor.numel() == 0) return false;
   for (int d = 0; d < tensor.ndim(); ++d) {
     if (tensor.strides()[d] == 0 && tensor.sizes()[d] > 1) return true;
   }
@@ -83,7 +84,7 @@ bool OutputTarget::waiting() { return t_target != nullptr && t_target->target_ !
 
 Tensor OutputTarget::take(const char* op, Operands inputs, DType dtype, Needs needs) {
   const Tensor& target = *std::exchange(t_target->target_, nullptr);
-  if (target.dtype() != dtype || common_shape(op, inputs) != target.sizes() || repeats_elements(target)) return {};
+  if (target.dtype() != dtype || common_shape(op, inputs) != target.sizes()) return {};
   for (const Tensor* input : inputs) {
     if (overlaps_partly(target, *input)) return {};
     if (needs == Needs::Input && needs_grad(*input)) return {};
@@ -136,6 +137,12 @@ Tensor piecewise_backward(const char* op, Pointwise kernel, const Tensor& g, con
     });
   }
   return out;
+}
+
+void check_distinct_elements(const Tensor& self) {
+  FASTNN_CHECK(!repeats_elements(self), ErrorKind::Runtime,
+               "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+               "location. Please clone() the tensor before performing the operation.");
 }
 
 void finish_in_place(const Tensor& self, const char* op, const Tensor& old, const Tensor& result, bool written) {

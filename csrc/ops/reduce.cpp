@@ -626,12 +626,12 @@ FASTNN_OPS(reduce) {
   op("prod(Tensor input, int? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &prod, every);
   op("amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amax, every);
   op("amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amin, every);
-  op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, both);
+  op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, every);
   op("max(Tensor input) -> Tensor", &max_of_all, both);
-  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, both);
+  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, every);
   op("max(Tensor input, Tensor other) -> Tensor", &maximum, every);
   op("min(Tensor input) -> Tensor", &min_of_all, both);
-  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, both);
+  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, every);
   op("min(Tensor input, Tensor other) -> Tensor", &minimum, every);
   op("argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmax, every);
   op("argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmin, every);

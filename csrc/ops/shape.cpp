@@ -315,6 +315,52 @@ Tensor detach(const Tensor& input) {
   return out;
 }
 
+// The same bytes read as another dtype; the last dimension grows or shrinks with the size of an element.
+Tensor view_dtype(const Tensor& input, DType dtype) {
+  const std::int64_t from = itemsize(input.dtype());
+  const std::int64_t to = itemsize(dtype);
+  FASTNN_CHECK(!needs_grad(input) || dtype == input.dtype(), ErrorKind::Runtime,
+               "view: a tensor that requires grad cannot be viewed as another dtype; use detach()");
+  if (dtype == input.dtype()) return make_view_like(input);
+  Dims sizes = input.sizes();
+  Dims strides = input.strides();
+  std::int64_t offset = input.storage_offset();
+  if (from != to) {
+    FASTNN_CHECK(input.ndim() > 0, ErrorKind::Runtime, "self.dim() cannot be 0 to view ", input.dtype(), " as ", dtype,
+                 " (different element sizes)");
+    const int last = input.ndim() - 1;
+    FASTNN_CHECK(strides[last] == 1 || sizes[last] <= 1, ErrorKind::Runtime, "self.stride(-1) must be 1 to view ",
+                 input.dtype(), " as ", dtype, " (different element sizes), but got ", strides[last]);
+    strides[last] = 1;
+    if (from > to) {
+      const std::int64_t ratio = from / to;
+      sizes[last] *= ratio;
+      offset *= ratio;
+      for (int d = 0; d < last; ++d) strides[d] *= ratio;
+    } else {
+      const std::int64_t ratio = to / from;
+      FASTNN_CHECK(sizes[last] % ratio == 0, ErrorKind::Runtime, "self.size(-1) must be divisible by ", ratio, " to view ",
+                   input.dtype(), " as ", dtype, " (different element sizes), but got ", sizes[last]);
+      FASTNN_CHECK(offset % ratio == 0, ErrorKind::Runtime, "self.storage_offset() must be divisible by ", ratio,
+                   " to view ", input.dtype(), " as ", dtype, " (different element sizes), but got ", offset);
+      sizes[last] /= ratio;
+      offset /= ratio;
+      for (int d = 0; d < last; ++d) {
+        FASTNN_CHECK(strides[d] % ratio == 0, ErrorKind::Runtime, "self.stride(", d, ") must be divisible by ", ratio,
+                     " to view ", input.dtype(), " as ", dtype, " (different element sizes), but got ", strides[d]);
+        strides[d] /= ratio;
+      }
+    }
+  }
+  Tensor out = input.detached();
+  TensorImpl& impl = *out.impl();
+  impl.dtype = dtype;
+  impl.offset = offset;
+  impl.wrapped_number = false;
+  impl.set_geometry(std::move(sizes), std::move(strides));
+  return out;
+}
+
 // --- joining and splitting -----------------------------------------------------------------------------------------
 
 Tensor cat(TensorList tensors, std::int64_t dim) {
@@ -633,6 +679,7 @@ Tensor as_strided_view(const char* name, const Tensor& input, const Dims& sizes,
 FASTNN_OPS(shape) {
   op("as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided, op_fn | op_method);
   op("view(Tensor input, *int[] size) -> Tensor", &view, op_method);
+  op("view(Tensor input, dtype dtype) -> Tensor", &view_dtype, op_method);
   op("reshape(Tensor input, *int[] shape) -> Tensor", &reshape, op_method);
   op("reshape(Tensor input, int[] shape) -> Tensor", &reshape, op_fn);
   op("expand(Tensor input, *int[] size) -> Tensor", &expand, op_method);

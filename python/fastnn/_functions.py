@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from fastnn._C import _DeviceLike, _Scalar
 
 __all__ = [
+    "are_deterministic_algorithms_enabled",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -24,11 +27,12 @@ __all__ = [
     "dstack",
     "finfo",
     "from_dlpack",
+    "get_default_device",
     "hsplit",
     "hstack",
     "iinfo",
-    "is_floating_point",
     "is_complex",
+    "is_floating_point",
     "is_nonzero",
     "is_storage",
     "is_tensor",
@@ -39,11 +43,9 @@ __all__ = [
     "result_type",
     "row_stack",
     "set_default_device",
-    "get_default_device",
     "tensor_split",
     "typename",
     "use_deterministic_algorithms",
-    "are_deterministic_algorithms_enabled",
     "vsplit",
     "vstack",
 ]
@@ -72,7 +74,9 @@ def is_complex(input: Tensor) -> bool:
 def is_nonzero(input: Tensor) -> bool:
     """Whether a one-element tensor is not zero."""
     if input.numel() != 1:
-        raise RuntimeError(f"Boolean value of Tensor with {'more than one' if input.numel() else 'no'} value is ambiguous")
+        raise RuntimeError(
+            f"Boolean value of Tensor with {'more than one' if input.numel() else 'no'} value is ambiguous"
+        )
     return bool(input.item())
 
 
@@ -81,7 +85,11 @@ def numel(input: Tensor) -> int:
     return input.numel()
 
 
-def nonzero(input: Tensor, *, out: Any = None, as_tuple: bool = False) -> Any:
+@overload
+def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: Literal[False] = False) -> Tensor: ...
+@overload
+def nonzero(input: Tensor, *, as_tuple: Literal[True]) -> tuple[Tensor, ...]: ...
+def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False) -> Tensor | tuple[Tensor, ...]:
     """The places of the non-zero elements: rows of indices, or one tensor a dimension.
 
     Example::
@@ -91,11 +99,15 @@ def nonzero(input: Tensor, *, out: Any = None, as_tuple: bool = False) -> Any:
         tensor([[1],
                 [2]])
     """
-    result = input.nonzero(as_tuple=as_tuple)
-    return result if out is None else out.resize_(*result.shape).copy_(result)
+    if as_tuple:
+        if out is not None:
+            raise TypeError("nonzero() takes no 'out' together with as_tuple=True")
+        return input.nonzero(as_tuple=True)
+    result = input.nonzero()
+    return result if out is None else out.resize_(result.shape).copy_(result)
 
 
-def broadcast_shapes(*shapes: Any) -> Any:
+def broadcast_shapes(*shapes: int | Sequence[int]) -> _C.Size:
     """The shape that tensors of these shapes broadcast to.
 
     Example::
@@ -124,14 +136,14 @@ def _tensors(tensors: tuple[Any, ...]) -> list[Tensor]:
     return list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
 
 
-def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+def broadcast_tensors(*tensors: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The tensors as views of their common shape."""
     given = _tensors(tensors)
     shape = broadcast_shapes(*(one.shape for one in given))
     return tuple(one.expand(shape) for one in given)
 
 
-def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str | None = None) -> tuple[Tensor, ...]:
     """Coordinates of a grid: one tensor for each input, all of shape (len(first), len(second), ...).
 
     Args:
@@ -161,7 +173,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         given[0], given[1] = given[1], given[0]
     shape = [one.numel() for one in given]
     grids = [
-        one.reshape([-1 if i == place else 1 for i in range(len(given))]).expand(shape) for place, one in enumerate(given)
+        one.reshape([-1 if i == place else 1 for i in range(len(given))]).expand(shape)
+        for place, one in enumerate(given)
     ]
     if swap:
         grids = [one.transpose(0, 1) for one in grids]
@@ -184,7 +197,9 @@ def block_diag(*tensors: Tensor) -> Tensor:
     rows, left = [], 0
     for one in blocks:
         if one.dim() != 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input has {one.dim()} dimensions")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input has {one.dim()} dimensions"
+            )
         before = one.new_zeros(one.shape[0], left)
         after = one.new_zeros(one.shape[0], width - left - one.shape[1])
         rows.append(_C.cat([before, one, after], 1))
@@ -192,22 +207,40 @@ def block_diag(*tensors: Tensor) -> Tensor:
     return _C.cat(rows, 0)
 
 
-def _at_least(tensors: tuple[Any, ...], grow: Any) -> Any:
+def _at_least(tensors: tuple[Any, ...], grow: Callable[[Tensor], Tensor]) -> Any:
     if len(tensors) == 1 and not isinstance(tensors[0], (tuple, list)):
         return grow(tensors[0])
     return tuple(grow(one) for one in _tensors(tensors))
 
 
+@overload
+def atleast_1d(tensor: Tensor, /) -> Tensor: ...
+@overload
+def atleast_1d(tensors: Sequence[Tensor], /) -> tuple[Tensor, ...]: ...
+@overload
+def atleast_1d(first: Tensor, second: Tensor, /, *rest: Tensor) -> tuple[Tensor, ...]: ...
 def atleast_1d(*tensors: Any) -> Any:
     """0-d tensors as 1-d."""
     return _at_least(tensors, lambda one: one.reshape(1) if one.dim() == 0 else one)
 
 
+@overload
+def atleast_2d(tensor: Tensor, /) -> Tensor: ...
+@overload
+def atleast_2d(tensors: Sequence[Tensor], /) -> tuple[Tensor, ...]: ...
+@overload
+def atleast_2d(first: Tensor, second: Tensor, /, *rest: Tensor) -> tuple[Tensor, ...]: ...
 def atleast_2d(*tensors: Any) -> Any:
     """0-d and 1-d tensors as one row."""
     return _at_least(tensors, lambda one: one.reshape(1, -1) if one.dim() < 2 else one)
 
 
+@overload
+def atleast_3d(tensor: Tensor, /) -> Tensor: ...
+@overload
+def atleast_3d(tensors: Sequence[Tensor], /) -> tuple[Tensor, ...]: ...
+@overload
+def atleast_3d(first: Tensor, second: Tensor, /, *rest: Tensor) -> tuple[Tensor, ...]: ...
 def atleast_3d(*tensors: Any) -> Any:
     """Tensors of fewer dimensions as (1, n, 1) or (n, m, 1)."""
 
@@ -219,13 +252,13 @@ def atleast_3d(*tensors: Any) -> Any:
     return _at_least(tensors, grow)
 
 
-def hstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Side by side: along dimension 1 (0 for 1-d tensors)."""
     grown = list(atleast_1d(tuple(tensors)))
     return _C.cat(grown, 0 if grown[0].dim() == 1 else 1, out=out)
 
 
-def vstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """On top of each other: along dimension 0."""
     return _C.cat(list(atleast_2d(tuple(tensors))), 0, out=out)
 
@@ -233,18 +266,18 @@ def vstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
 row_stack = vstack
 
 
-def dstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+def dstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Behind each other: along dimension 2."""
     return _C.cat(list(atleast_3d(tuple(tensors))), 2, out=out)
 
 
-def column_stack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Side by side, 1-d tensors as columns."""
     grown = [one.reshape(one.numel(), 1) if one.dim() <= 1 else one for one in tensors]
     return hstack(grown, out=out)
 
 
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces along ``dim``: a number of nearly equal ones, or cut before the given indices.
 
     Example::
@@ -265,7 +298,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         each, larger = divmod(size, sections)
         cuts = [i * each + min(i, larger) for i in range(1, sections)]
     else:
-        cuts = list(indices_or_sections)
+        cuts = [int(index) for index in indices_or_sections]
     parts, start = [], 0
     for cut in [*cuts, size]:
         end = max(0, cut + size) if cut < 0 else min(cut, size)
@@ -275,27 +308,33 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     return tuple(parts)
 
 
-def _split_along(name: str, input: Tensor, what: Any, dim: int, least: int) -> tuple[Tensor, ...]:
+def _split_along(
+    name: str, input: Tensor, what: int | Sequence[int] | Tensor, dim: int, least: int
+) -> tuple[Tensor, ...]:
     if input.dim() < least:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} dimensions!")
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} "
+            "dimensions!"
+        )
     if isinstance(what, int) and input.shape[dim] % what:
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not divisible by the split_size {what}!"
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} "
+            f"is not divisible by the split_size {what}!"
         )
     return tensor_split(input, what, dim)
 
 
-def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor) -> tuple[Tensor, ...]:
     """Pieces along dimension 1 (0 for 1-d tensors)."""
     return _split_along("hsplit", input, indices_or_sections, 0 if input.dim() == 1 else 1, 1)
 
 
-def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor) -> tuple[Tensor, ...]:
     """Pieces along dimension 0."""
     return _split_along("vsplit", input, indices_or_sections, 0, 2)
 
 
-def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor) -> tuple[Tensor, ...]:
     """Pieces along dimension 2."""
     return _split_along("dsplit", input, indices_or_sections, 2, 3)
 
@@ -303,7 +342,7 @@ def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
 # --- types -----------------------------------------------------------------------------------------------------------
 
 
-def result_type(tensor1: Any, tensor2: Any) -> Any:
+def result_type(tensor1: Tensor | _Scalar, tensor2: Tensor | _Scalar) -> _C.dtype:
     """The dtype of an operation on two tensors or numbers.
 
     Example::
@@ -315,14 +354,18 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     return _C._result_type(tensor1, tensor2)
 
 
-def promote_types(type1: Any, type2: Any) -> Any:
+def promote_types(type1: _C.dtype, type2: _C.dtype) -> _C.dtype:
     """The smallest dtype that holds values of both."""
     return _C._promote_types(type1, type2)
 
 
-def can_cast(from_: Any, to: Any) -> bool:
+def can_cast(from_: _C.dtype, to: _C.dtype) -> bool:
     """Whether PyTorch's rules allow writing values of one dtype into a tensor of the other."""
     return _C._can_cast(from_, to)
+
+
+# Bits, bits of the mantissa, largest exponent.
+_FLOATS = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
 
 
 class finfo:
@@ -335,14 +378,12 @@ class finfo:
         1.1920928955078125e-07
     """
 
-    _TABLE = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
-
-    def __init__(self, type: Any = None) -> None:
+    def __init__(self, type: _C.dtype | None = None) -> None:
         dtype = _C.get_default_dtype() if type is None else type
         name = repr(dtype).split(".")[-1]
-        if name not in self._TABLE:
+        if name not in _FLOATS:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
-        self.bits, mantissa, largest = self._TABLE[name]
+        self.bits, mantissa, largest = _FLOATS[name]
         self.dtype = name
         self.eps = 2.0**-mantissa
         self.max = (2.0 - self.eps) * 2.0**largest
@@ -356,8 +397,8 @@ class finfo:
             return f"{value:.6g}"
 
         return (
-            f"finfo(resolution={text(self.resolution)}, min={text(self.min)}, max={text(self.max)}, eps={text(self.eps)}, "
-            f"smallest_normal={text(self.tiny)}, tiny={text(self.tiny)}, dtype={self.dtype})"
+            f"finfo(resolution={text(self.resolution)}, min={text(self.min)}, max={text(self.max)}, "
+            f"eps={text(self.eps)}, smallest_normal={text(self.tiny)}, tiny={text(self.tiny)}, dtype={self.dtype})"
         )
 
 
@@ -371,7 +412,7 @@ class iinfo:
         127
     """
 
-    def __init__(self, type: Any) -> None:
+    def __init__(self, type: _C.dtype) -> None:
         if type.is_floating_point or type == _C.bool:
             raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
         self.bits = type.itemsize * 8
@@ -410,13 +451,11 @@ def are_deterministic_algorithms_enabled() -> bool:
     return _deterministic
 
 
-def set_default_device(device: Any) -> None:
+def set_default_device(device: _DeviceLike) -> None:
     """Checks that the device is the CPU: there is no other."""
     _C._check_device(device, "set_default_device")
 
 
-def get_default_device() -> Any:
+def get_default_device() -> _C.device:
     """The CPU."""
     return _C.device("cpu")
-
-

@@ -8,12 +8,14 @@ from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fastnn._C import UntypedStorage, _DeviceLike, _DTypeLike, _Scalar
 
 __all__: list[str] = []
 
 
-def _construct(*args: Any, device: Any = None, dtype: Any = None) -> Tensor:
+def _construct(*args: Any, device: _DeviceLike = None, dtype: Any = None) -> Tensor:
     """``Tensor(2, 3)`` is uninitialised memory of that shape, ``Tensor([1, 2])`` the data as the default dtype."""
     chosen = _C.get_default_dtype() if dtype is None else dtype
     if not args:
@@ -38,9 +40,7 @@ def _construct(*args: Any, device: Any = None, dtype: Any = None) -> Tensor:
 # --- conversion ------------------------------------------------------------------------------------------------------
 
 
-def _parse_to(
-    args: tuple[Any, ...], device: Any, dtype: Any, other: Any
-) -> tuple[Any, bool, bool]:
+def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, bool]:
     """The dtype (or None), copy and whether a device was named, from the overloads of ``Tensor.to``."""
     copy = False
     positional = list(args)
@@ -74,12 +74,12 @@ _PYTHON_DTYPES = {float: _C.float64, int: _C.int64, bool: _C.bool}
 def to(
     self: Tensor,
     *args: Any,
-    device: Any = None,
+    device: _DeviceLike = None,
     dtype: Any = None,
     other: Any = None,
     non_blocking: bool = False,
     copy: bool = False,
-    memory_format: Any = None,
+    memory_format: _C.memory_format | None = None,
 ) -> Tensor:
     """The tensor in another dtype, device or memory format; itself when nothing changes and ``copy`` is False.
 
@@ -99,7 +99,7 @@ def to(
 
 
 def _caster(name: str, dtype: Any) -> Callable[..., Tensor]:
-    def cast(self: Tensor, memory_format: Any = None) -> Tensor:
+    def cast(self: Tensor, memory_format: _C.memory_format | None = None) -> Tensor:
         return _C._to_dtype(self, dtype) if self.dtype != dtype else self
 
     cast.__name__ = name
@@ -148,31 +148,42 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return self.to(other.dtype)
 
 
-def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+def cpu(self: Tensor, memory_format: _C.memory_format | None = None) -> Tensor:
     """The tensor itself: it lives on the CPU."""
     return self
 
 
-def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+def cuda(
+    self: Tensor, device: _DeviceLike = None, non_blocking: bool = False, memory_format: _C.memory_format | None = None
+) -> Tensor:
     """Raises: there is no other device."""
     _C._check_device("cuda" if device is None else device, "cuda")
     return self
 
 
-def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+def pin_memory(self: Tensor, device: _DeviceLike = None) -> Tensor:
     """The tensor itself: without another device there is nothing to pin for."""
     return self
 
 
 def new_tensor(
-    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: _DTypeLike | None = None,
+    device: _DeviceLike = None,
+    requires_grad: bool = False,
+    layout: _C.layout | None = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """The data as a new tensor with this tensor's dtype."""
-    source = data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    source = (
+        data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    )
     return source.to(dtype or self.dtype).requires_grad_(requires_grad)
 
 
-def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+def new(self: Tensor, *args: Any, device: _DeviceLike = None) -> Tensor:
     """The old constructor: a tensor of this dtype."""
     return _construct(*args, dtype=self.dtype, device=device)
 
@@ -181,7 +192,11 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
 
 
 def backward(
-    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Add to the leaves' ``.grad`` the gradient of this tensor; see :func:`fastnn.autograd.backward`."""
     if gradient is None and inputs is None and not create_graph and self.requires_grad and self.numel() == 1:
@@ -221,9 +236,7 @@ def _reversed(self: Tensor) -> Tensor:
 def _contains(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, int, float)):
         return bool((self == element).any().item())
-    raise RuntimeError(
-        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-    )
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -232,11 +245,13 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 
 
 def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
-    return _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
+    return (
+        _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
+    )
 
 
-
-def _storage(self: Tensor) -> Any:
+def _storage(self: Tensor) -> UntypedStorage:
+    """The memory behind the tensor."""
     return self.untyped_storage()
 
 
@@ -250,21 +265,28 @@ def _in_place_view(name: str) -> Callable[..., Tensor]:
     method.__name__ = f"{name}_"
     method.__qualname__ = f"Tensor.{name}_"
     method.__doc__ = f"``{name}``, changing the tensor itself."
+    method.__wrapped__ = getattr(Tensor, name)  # type: ignore[attr-defined]
     return method
 
 
-def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, memory_format: _C.memory_format | None = None) -> Tensor:
     """Another shape, contiguous; the storage grows when it must, new elements are uninitialised."""
     shape = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
     return _C._resize(self, list(shape))
 
 
-def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
+def resize_as_(self: Tensor, other: Tensor, memory_format: _C.memory_format | None = None) -> Tensor:
     """``resize_`` to the shape of ``other``."""
     return _C._resize(self, list(other.shape))
 
 
-def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+def set_(
+    self: Tensor,
+    source: Tensor | UntypedStorage | None = None,
+    storage_offset: int = 0,
+    size: Sequence[int] | None = None,
+    stride: Sequence[int] | None = None,
+) -> Tensor:
     """The memory and geometry of ``source``, a tensor or storage."""
     if source is None:
         source = _C.empty(0, dtype=self.dtype)
@@ -289,12 +311,27 @@ def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
+def is_pinned(self: Tensor, device: _DeviceLike = None) -> bool:
+    """False: without another device there is nothing to pin for."""
+    return False
+
+
+def is_shared(self: Tensor) -> bool:
+    """False: the memory is that of this process."""
+    return False
+
+
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are equal."""
+    return self.shape == other.shape
+
+
 def get_device(self: Tensor) -> int:
     """-1, the index of the CPU."""
     return -1
 
 
-def apply_(self: Tensor, function: Callable[[Any], Any]) -> Tensor:
+def apply_(self: Tensor, function: Callable[[Any], _Scalar]) -> Tensor:
     """Replace each element by ``function(element)``; slow."""
     flat = [function(value) for value in self.detach().reshape(-1).tolist()]
     with _no_grad():
@@ -339,9 +376,9 @@ def _install() -> None:
         "share_memory_": share_memory_,
         "get_device": get_device,
         "apply_": apply_,
-        "is_pinned": lambda self, device=None: False,
-        "is_shared": lambda self: False,
-        "is_same_size": lambda self, other: self.shape == other.shape,
+        "is_pinned": is_pinned,
+        "is_shared": is_shared,
+        "is_same_size": is_same_size,
     }
     for name, dtype in (
         ("float", _C.float32),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from fastnn import _C
@@ -26,12 +25,14 @@ class _ModeContext:
     def __enter__(self) -> Any:
         raise NotImplementedError
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         raise NotImplementedError
 
     def __call__(self, function: F) -> F:
         copy = self._copy
-        if inspect.isgeneratorfunction(function):
+        if _is_generator_function(function):
 
             @functools.wraps(function)
             def generator(*args: Any, **kwargs: Any) -> Any:
@@ -59,6 +60,12 @@ class _ModeContext:
 
 
 _END = object()
+_CO_GENERATOR = 0x20  # the flag that `inspect` looks at, without the cost of importing it
+
+
+def _is_generator_function(function: Any) -> bool:
+    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & _CO_GENERATOR)
 
 
 class _GradMode(_ModeContext):
@@ -78,7 +85,9 @@ class _GradMode(_ModeContext):
         self.prev = _C.is_grad_enabled()
         _C._set_grad_enabled(self._mode)
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _C._set_grad_enabled(self.prev)
 
 
@@ -143,7 +152,9 @@ class set_grad_enabled(_ModeContext):
     def __enter__(self) -> None:
         _C._set_grad_enabled(self.mode)
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _C._set_grad_enabled(self.prev)
 
 
@@ -173,14 +184,16 @@ class inference_mode(_ModeContext):
         self.prev = (True, False)
 
     def _copy(self) -> inference_mode:
-        return cast("inference_mode", type(self)(self.mode))
+        return type(self)(self.mode)
 
     def __enter__(self) -> None:
         self.prev = (_C.is_grad_enabled(), _C.is_inference_mode_enabled())
         _C._set_inference_mode(self.mode)
         _C._set_grad_enabled(not self.mode)
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _C._set_grad_enabled(self.prev[0])
         _C._set_inference_mode(self.prev[1])
 
@@ -197,5 +210,7 @@ class set_multithreading_enabled(_ModeContext):
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None

@@ -120,7 +120,7 @@ def freeze(model: Module, patterns: str | Iterable[str] | None = None) -> Freeze
         parameter.requires_grad_(False)
         parameter.grad = None
     for module in selection.norms():
-        if id(module) in selection.modules or not any(own.requires_grad for own in _own(module)):
+        if not any(own.requires_grad for own in _own(module)):
             module._fastnn_frozen = True
     return report(model)
 

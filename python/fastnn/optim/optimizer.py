@@ -118,9 +118,9 @@ def _evaluate(closure: Callable[[], Any] | None) -> Any:
     """Call the closure of a step with gradients on; None when there is none."""
     if closure is None:
         return None
-    import fastnn
+    from fastnn.autograd.grad_mode import enable_grad
 
-    with fastnn.enable_grad():
+    with enable_grad():
         return closure()
 
 

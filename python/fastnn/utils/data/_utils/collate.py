@@ -31,7 +31,7 @@ def _unsupported(kind: object) -> TypeError:
     )
 
 
-def _collate_tensors(batch: Sequence[Tensor], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def _collate_tensors(batch: Sequence[Tensor], *, collate_fn_map: CollateMap | None = None) -> Any:
     return _C.stack(batch, 0)
 
 
@@ -41,17 +41,17 @@ def _collate_arrays(batch: Sequence[Any], *, collate_fn_map: CollateMap | None =
     return collate([_C.as_tensor(array) for array in batch], collate_fn_map=collate_fn_map)
 
 
-def _collate_array_scalars(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def _collate_array_scalars(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
     import numpy as np
 
     return _C.as_tensor(np.asarray(batch))
 
 
-def _collate_floats(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def _collate_floats(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Any:
     return _C.tensor(batch, dtype=_C.float64)
 
 
-def _collate_integers(batch: Sequence[int], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def _collate_integers(batch: Sequence[int], *, collate_fn_map: CollateMap | None = None) -> Any:
     return _C.tensor(batch)
 
 
@@ -74,7 +74,7 @@ def _add_numpy() -> None:
     if numpy is None or numpy.ndarray in default_collate_fn_map:
         return
     # float64 is a float and str_ a str too, so NumPy's types have to be asked first.
-    builtin = {kind: default_collate_fn_map.pop(kind) for kind in (float, int, str, bytes)}
+    builtin: CollateMap = {kind: default_collate_fn_map.pop(kind) for kind in (float, int, str, bytes)}
     default_collate_fn_map[numpy.ndarray] = _collate_arrays
     default_collate_fn_map[(numpy.bool_, numpy.number, numpy.object_)] = _collate_array_scalars
     default_collate_fn_map.update(builtin)
