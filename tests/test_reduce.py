@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -38,11 +39,18 @@ CASES = [(shape, dim) for shape in SHAPES for dim in dims_of(shape)]
 def test_reduction(name: str, shape: tuple[int, ...], dim: object, keepdim: bool) -> None:
     (x,) = samples(shape)
     options = {"correction": 0} if name in ("var", "std") else {}
-    # The second derivative of a deviation of equal elements is not defined.
-    alone = name in ("std", "norm") and x.size and np.prod([shape[d] for d in np.atleast_1d(dim or range(x.ndim))]) == 1
-    order = 0 if alone else 2
+    count = x.size if dim == () else int(np.prod([shape[d] for d in np.atleast_1d(dim)])) if shape else 1
+    order = 2
+    if count == 1:
+        # Slopes of a deviation or norm of one element are not defined; torch's zeros of order two have no memory.
+        order = 0 if name in ("std", "norm") else 1
+    elif dim == () and name in ("var", "std"):
+        order = 0  # torch divides the gradient by the product of no sizes, which is 1
+    if name == "logsumexp" and dim == () and not keepdim:
+        assert fastnn.logsumexp(fastnn.tensor(x.tolist()), ()).shape == ()  # torch fails
+        return
     if name == "norm":
-        check(lambda f, a: f.norm(a, dim=dim, keepdim=keepdim), x, order=order)
+        check(lambda f, a: f.norm(a, 2, dim=dim, keepdim=keepdim), x, order=order)
     else:
         check(lambda f, a: getattr(f, name)(a, dim=dim, keepdim=keepdim, **options), x, order=order)
 
@@ -94,11 +102,11 @@ def test_large_matches_exact_sum() -> None:
     t = fastnn.tensor(x)
     assert t.sum().item() == pytest.approx(exact.sum(), rel=1e-7)
     np.testing.assert_allclose(t.sum(0).numpy(), exact.sum(0), rtol=3e-7)
-    np.testing.assert_allclose(t.sum(1).numpy(), exact.sum(1), rtol=3e-7)
+    np.testing.assert_allclose(t.sum(1).numpy(), exact.sum(1), rtol=2e-7)
     np.testing.assert_allclose(t.t()[::2].sum(1).numpy(), exact.T[::2].sum(1), rtol=3e-7)
-    np.testing.assert_allclose(t.var(1).numpy(), exact.var(1, ddof=1), rtol=2e-6)
+    np.testing.assert_allclose(t.var(1).numpy(), exact.var(1, ddof=1), rtol=4e-7)
     np.testing.assert_allclose(
-        (t + 1000).std(0).numpy(), (x + np.float32(1000)).astype(np.float64).std(0, ddof=1), rtol=1e-5
+        (t + 1000).std(0).numpy(), (x + np.float32(1000)).astype(np.float64).std(0, ddof=1), rtol=4e-7
     )
 
 
@@ -147,7 +155,8 @@ def test_empty(name: str) -> None:
         results = []
         for f in (fastnn, torch):
             try:
-                with np.errstate(all="ignore"):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # torch warns of no degrees of freedom
                     out = getattr(f, name)(f.zeros(shape), dim=dim)
                 out = out[0] if isinstance(out, tuple) else out
                 results.append((tuple(out.shape), str(out.tolist())))
@@ -161,8 +170,9 @@ def test_nan_and_infinity() -> None:
     rows = np.array([[1.0, nan, 3.0, nan], [inf, -inf, 0.0, 1.0], [inf, 2.0, inf, 1.0], [-inf] * 4, [nan] * 4])
     for name in ("sum", "amax", "amin", "logsumexp", "nansum", "nanmean", "var", "argmax", "argmin", "any", "all"):
         check(lambda f, a, n=name: getattr(f, n)(a, dim=1), rows, order=0)
-    for name in ("max", "min", "cummax", "cummin", "median", "nanmedian", "mode"):
+    for name in ("max", "min", "cummax", "cummin", "median", "mode"):
         check(lambda f, a, n=name: getattr(f, n)(a, dim=1), rows, order=0)
+    check(lambda f, a: f.nanmedian(a, dim=1)[0], rows, order=0)
     long = np.tile(rows, (1, 100))
     for name in ("amax", "amin", "argmax", "argmin"):
         check(lambda f, a, n=name: getattr(f, n)(a, dim=1), long, order=0)
@@ -180,7 +190,8 @@ def test_values_and_indices(name: str, dim: int) -> None:
             check(lambda f, a, k=keepdim: getattr(f, name)(a, dim, k), x)
         if name == "kthvalue":
             check(lambda f, a, k=keepdim: f.kthvalue(a, 2, dim, k), x)
-    check(lambda f, a: getattr(f, name)(a, *first, dim=0), *samples(()), order=1) if name != "topk" else None
+    first = first and (1,)
+    check(lambda f, a: getattr(f, name)(a, *first, dim=0), *samples(()), order=1)
 
 
 def test_named_results() -> None:
@@ -246,10 +257,12 @@ def test_diff_and_trace() -> None:
 @pytest.mark.parametrize("dim", [None, 1, (0, 1)])
 def test_norms(p: float | str, dim: object) -> None:
     (x,) = samples((4, 6))
-    check(lambda f, a: f.norm(a, p=p, dim=dim), x)
-    check(lambda f, a: a.norm(p, dim, True), x)
+    order = 1 if p in (0, 1, math.inf, -math.inf) else 2  # torch's zeros of order two have no memory
+    check(lambda f, a: f.norm(a, p=p, dim=dim), x, order=order)
+    check(lambda f, a: a.norm(p, dim, True), x, order=order)
     if p != "fro":
-        check(lambda f, a: f.linalg.vector_norm(a, p, dim=dim), x)
+        namespaces = {fastnn: fastnn._C.linalg}
+        check(lambda f, a: namespaces.get(f, getattr(f, "linalg", None)).vector_norm(a, p, dim=dim), x, order=order)
 
 
 @pytest.mark.parametrize("p", [0, 1, 1.5, 2, 3, math.inf])
@@ -258,11 +271,21 @@ def test_norm_of_zeros_has_a_gradient(p: float) -> None:
     check(lambda f, a: f.norm(a, p=p, dim=1), x, order=1)
 
 
-@pytest.mark.parametrize("call", [
-    lambda f, a: f.var(a), lambda f, a: f.var(a, False), lambda f, a: f.var(a, 0, False), lambda f, a: f.var(a, dim=1, unbiased=True, keepdim=True),
-    lambda f, a: f.std(a, [0, 1], correction=2), lambda f, a: a.std(unbiased=False), lambda f, a: f.var_mean(a, 1), lambda f, a: f.std_mean(a, 0, True),
-    lambda f, a: f.var_mean(a, dim=(0, 2), correction=0, keepdim=True), lambda f, a: a.var(dim=-1, correction=0.5),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f, a: f.var(a),
+        lambda f, a: f.var(a, False),
+        lambda f, a: f.var(a, 0, False),
+        lambda f, a: f.var(a, dim=1, unbiased=True, keepdim=True),
+        lambda f, a: f.std(a, [0, 1], correction=2),
+        lambda f, a: a.std(unbiased=False),
+        lambda f, a: f.var_mean(a, 1),
+        lambda f, a: f.std_mean(a, 0, True),
+        lambda f, a: f.var_mean(a, dim=(0, 2), correction=0, keepdim=True),
+        lambda f, a: a.var(dim=-1, correction=0.5),
+    ],
+)
 def test_forms_of_variance(call: object) -> None:
     check(call, *samples((3, 4, 5)))
 
@@ -301,21 +324,24 @@ def test_sum_to_size_and_broadcast_gradients() -> None:
     check(lambda f, a, b: a * b, *samples((2, 3, 4), (3, 1)))
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.zeros(2, 3).sum(2), "Dimension out of range", IndexError),
-    (lambda f: f.zeros(2, 3).sum((0, 0)), "appears multiple times", RuntimeError),
-    (lambda f: f.zeros(2, 3).sum((1, -1)), "appears multiple times", RuntimeError),
-    (lambda f: f.zeros(2, dtype=f.int64).mean(), "could not infer output dtype", RuntimeError),
-    (lambda f: f.zeros(0).max(), "reduction dim", RuntimeError),
-    (lambda f: f.zeros(0).argmax(), "reduction dim", IndexError),
-    (lambda f: f.zeros(0, 2).amax(0), "non-zero size", IndexError),
-    (lambda f: f.zeros(2, dtype=f.int64).norm(), "floating point", RuntimeError),
-    (lambda f: f.zeros(3).trace(), "matrix", RuntimeError),
-    (lambda f: f.zeros(3).kthvalue(4), "out of range", RuntimeError),
-    (lambda f: f.zeros(3).cumsum(1), "Dimension out of range", IndexError),
-    (lambda f: f.zeros(2, 3).sum_to_size(2), "not expandable", RuntimeError),
-    (lambda f: f.zeros(3).sum("x"), "", TypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (lambda f: f.zeros(2, 3).sum(2), "Dimension out of range", IndexError),
+        (lambda f: f.zeros(2, 3).sum((0, 0)), "appears multiple times", RuntimeError),
+        (lambda f: f.zeros(2, 3).sum((1, -1)), "appears multiple times", RuntimeError),
+        (lambda f: f.zeros(2, dtype=f.int64).mean(), "could not infer output dtype", RuntimeError),
+        (lambda f: f.zeros(0).max(), "reduction dim", RuntimeError),
+        (lambda f: f.zeros(0).argmax(), "reduction dim", IndexError),
+        (lambda f: f.zeros(0, 2).amax(0), "non-zero size", IndexError),
+        (lambda f: f.zeros(2, dtype=f.int64).norm(), "floating point", RuntimeError),
+        (lambda f: f.zeros(3).trace(), "matrix", RuntimeError),
+        (lambda f: f.zeros(3).kthvalue(4), "out of range", RuntimeError),
+        (lambda f: f.zeros(3).cumsum(1), "Dimension out of range", IndexError),
+        (lambda f: f.zeros(2, 3).sum_to_size(2), "not expandable", RuntimeError),
+        (lambda f: f.zeros(3).sum("x"), "sum", TypeError),
+    ],
+)
 def test_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)
 
@@ -324,5 +350,5 @@ def test_input_without_gradient_saves_nothing() -> None:
     x = fastnn.ones(3, 4)
     assert x.sum().grad_fn is None
     y = x.requires_grad_().sum(0)
-    assert type(y.grad_fn).__name__ == "SumBackward1"
-    assert type(x.mean().grad_fn).__name__ == "MeanBackward0"
+    assert y.grad_fn.name() == "SumBackward1"
+    assert x.mean().grad_fn.name() == "MeanBackward0"

@@ -136,8 +136,15 @@ def test_norms_of_narrow_types(dtype: str) -> None:
     check(lambda f, a, *p: f.nn.functional.layer_norm(a, (40,), *p), x, w, b, dtype=dtype, order=1, tolerance=tolerance)
     check(lambda f, a, *p: f.nn.functional.group_norm(a, 4, *p), x, w, b, dtype=dtype, order=1, tolerance=tolerance)
     check(lambda f, a: f.nn.functional.rms_norm(a, (40,)), x, dtype=dtype, order=1, tolerance=tolerance)
-    check(lambda f, a, p, q: f.nn.functional.layer_norm(a, (40,), p.to(f.float32), q.to(f.float32)), x, w, b, dtype=dtype, order=1,
-          tolerance=tolerance)  # fmt: skip
+    check(
+        lambda f, a, p, q: f.nn.functional.layer_norm(a, (40,), p.to(f.float32), q.to(f.float32)),
+        x,
+        w,
+        b,
+        dtype=dtype,
+        order=1,
+        tolerance=tolerance,
+    )
 
 
 @pytest.mark.parametrize("wanted", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 1, 0)])
@@ -163,15 +170,22 @@ def test_only_wanted_gradients(wanted: tuple[int, int, int]) -> None:
                 np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (4,)), "normalized_shape", RuntimeError),
-    (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (3,), f.zeros(4)), "weight", RuntimeError),
-    (lambda f: f.nn.functional.batch_norm(f.zeros(2, 3), f.zeros(4), f.ones(3)), "running_mean", RuntimeError),
-    (lambda f: f.nn.functional.batch_norm(f.zeros(1, 3), None, None, training=True), "more than 1 value", ValueError),
-    (lambda f: f.nn.functional.group_norm(f.zeros(2, 5), 2), "divisible", RuntimeError),
-    (lambda f: f.nn.functional.instance_norm(f.zeros(2, 5, 1)), "spatial", ValueError),
-    (lambda f: f.softmax(f.zeros(3), 1), "Dimension out of range", IndexError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (4,)), "normalized_shape", RuntimeError),
+        (lambda f: f.nn.functional.layer_norm(f.zeros(2, 3), (3,), f.zeros(4)), "weight", RuntimeError),
+        (lambda f: f.nn.functional.batch_norm(f.zeros(2, 3), f.zeros(4), f.ones(3)), "running_mean", RuntimeError),
+        (
+            lambda f: f.nn.functional.batch_norm(f.zeros(1, 3), None, None, training=True),
+            "more than 1 value",
+            ValueError,
+        ),
+        (lambda f: f.nn.functional.group_norm(f.zeros(2, 5), 2), "divisible", RuntimeError),
+        (lambda f: f.nn.functional.instance_norm(f.zeros(2, 5, 1)), "spatial", ValueError),
+        (lambda f: f.softmax(f.zeros(3), 1), "Dimension out of range", IndexError),
+    ],
+)
 def test_norm_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)
 
@@ -224,8 +238,13 @@ def test_nll_loss(shape: tuple[int, ...], reduction: str) -> None:
     count = shape[0] if len(shape) == 1 else shape[1]
     target = classes(shape[:1] * (len(shape) > 1) + shape[2:], count)
     weight = (np.arange(count) / count + 0.5).tolist()
-    check(lambda f, x, t: f.nn.functional.nll_loss(f.log_softmax(x, -1), t, f.tensor(weight, dtype=f.float64), reduction=reduction,
-                                                   ignore_index=2), *samples(shape), target)  # fmt: skip
+    check(
+        lambda f, x, t: f.nn.functional.nll_loss(
+            f.log_softmax(x, -1), t, f.tensor(weight, dtype=f.float64), reduction=reduction, ignore_index=2
+        ),
+        *samples(shape),
+        target,
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -302,18 +321,49 @@ def test_old_arguments_of_losses() -> None:
     assert mse(x, t, size_average=True, reduce=True).item() == 2.5
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 3])), "Target 3 is out of bounds", IndexError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, -1])), "Target -1 is out of bounds", IndexError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1, 2])), "batch_size", ValueError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3, 4), f.zeros(2, 5, dtype=f.int64)), "size mismatch", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), f.ones(4)), "weight", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.zeros(2, 3, dtype=f.int64)), "floating point", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), label_smoothing=2), "label_smoothing", RuntimeError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), reduction="avg"), "not a valid value", ValueError),
-    (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1], dtype=f.int32)), "Long", RuntimeError),
-    (lambda f: f.nn.functional.binary_cross_entropy(f.zeros(3) + 2, f.zeros(3)), "between 0 and 1", RuntimeError),
-    (lambda f: f.nn.functional.binary_cross_entropy_with_logits(f.zeros(3), f.zeros(4)), "must be the same", ValueError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 3])),
+            "Target 3 is out of bounds",
+            IndexError,
+        ),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, -1])),
+            "Target -1 is out of bounds",
+            IndexError,
+        ),
+        (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1, 2])), "batch_size", ValueError),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3, 4), f.zeros(2, 5, dtype=f.int64)),
+            "size mismatch",
+            RuntimeError,
+        ),
+        (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), f.ones(4)), "weight", RuntimeError),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.zeros(2, 3, dtype=f.int64)),
+            "floating point",
+            RuntimeError,
+        ),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), label_smoothing=2),
+            "label_smoothing",
+            RuntimeError,
+        ),
+        (
+            lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1]), reduction="avg"),
+            "not a valid value",
+            ValueError,
+        ),
+        (lambda f: f.nn.functional.cross_entropy(f.zeros(2, 3), f.tensor([0, 1], dtype=f.int32)), "Long", RuntimeError),
+        (lambda f: f.nn.functional.binary_cross_entropy(f.zeros(3) + 2, f.zeros(3)), "between 0 and 1", RuntimeError),
+        (
+            lambda f: f.nn.functional.binary_cross_entropy_with_logits(f.zeros(3), f.zeros(4)),
+            "must be the same",
+            ValueError,
+        ),
+    ],
+)
 def test_loss_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)

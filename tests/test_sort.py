@@ -128,16 +128,19 @@ def test_bincount_and_histc() -> None:
     check(lambda f, a: f.histc(a * 0 + 3, bins=4), values, order=0)
 
 
-@pytest.mark.parametrize(("call", "message", "kind"), [
-    (lambda f: f.zeros(3).topk(4), "out of range", RuntimeError),
-    (lambda f: f.zeros(3).topk(-1), "out of range", RuntimeError),
-    (lambda f: f.zeros(3).sort(1), "Dimension out of range", IndexError),
-    (lambda f: f.bincount(f.tensor([-1])), "non-negative", RuntimeError),
-    (lambda f: f.bincount(f.zeros(2, 2, dtype=f.int64)), "1-d", RuntimeError),
-    (lambda f: f.zeros(0, 2).median(0), "non-zero size", IndexError),
-    (lambda f: f.histc(f.zeros(3), 0), "bins", RuntimeError),
-    (lambda f: f.searchsorted(f.zeros(2, 3), f.zeros(3, 3)), "boundaries tensor", RuntimeError),
-    (lambda f: f.histc(f.zeros(3), 3, 2, 1), "max", RuntimeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "message", "kind"),
+    [
+        (lambda f: f.zeros(3).topk(4), "out of range", RuntimeError),
+        (lambda f: f.zeros(3).topk(-1), "out of range", RuntimeError),
+        (lambda f: f.zeros(3).sort(1), "Dimension out of range", IndexError),
+        (lambda f: f.bincount(f.tensor([-1])), "non-negative", RuntimeError),
+        (lambda f: f.bincount(f.zeros(2, 2, dtype=f.int64)), "1-d", RuntimeError),
+        (lambda f: f.zeros(0, 2).median(0), "non-zero size", IndexError),
+        (lambda f: f.histc(f.zeros(3), 0), "bins", RuntimeError),
+        (lambda f: f.searchsorted(f.zeros(2, 3), f.zeros(3, 3)), "boundaries tensor", RuntimeError),
+        (lambda f: f.histc(f.zeros(3), 3, 2, 1), "max", RuntimeError),
+    ],
+)
 def test_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)

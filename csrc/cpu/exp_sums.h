@@ -93,7 +93,8 @@ void column_max(const S* x, const ExpShape& s, std::int64_t count, Computed<S>* 
 }
 
 template <class S>
-void column_sum_exp(const S* x, const ExpShape& s, std::int64_t count, const Computed<S>* top, ColumnSums<Computed<S>>& sums) {
+void column_sum_exp(const S* x, const ExpShape& s, std::int64_t count, const Computed<S>* top,
+                    ColumnSums<Computed<S>>& sums) {
   using T = Computed<S>;
   for (std::int64_t r = 0; r < s.n; ++r) {
     const S* row = x + r * s.inner;

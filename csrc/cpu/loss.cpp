@@ -28,8 +28,12 @@ struct ClassProblem {
   double weight_sum = 0;  // of all classes
 
   ClassProblem(const View& in_view, const View& target_view, const View& weight_view, const ClassLoss& o)
-      : s(in_view), in(static_cast<const S*>(in_view.data)), target(target_view.data),
-        bytes(target_view.dtype == DType::UInt8), weight(static_cast<const T*>(weight_view.data)), options(o) {
+      : s(in_view),
+        in(static_cast<const S*>(in_view.data)),
+        target(target_view.data),
+        bytes(target_view.dtype == DType::UInt8),
+        weight(static_cast<const T*>(weight_view.data)),
+        options(o) {
     for (std::int64_t c = 0; c < s.n; ++c) weight_sum += weight_of(c);
   }
   double weight_of(std::int64_t c) const { return weight ? static_cast<double>(weight[c]) : 1; }
@@ -95,7 +99,8 @@ void forward_columns(const ClassProblem<S>& p, std::int64_t at, std::int64_t cou
   if (p.options.label_smoothing != 0) {
     for (std::int64_t r = 0; r < s.n; ++r) {
       const double w = p.weight_of(r);
-      for (std::int64_t c = 0; c < count; ++c) weighted[c] += w * static_cast<double>(static_cast<T>(x[r * s.inner + c]));
+      for (std::int64_t c = 0; c < count; ++c)
+        weighted[c] += w * static_cast<double>(static_cast<T>(x[r * s.inner + c]));
     }
   }
   for (std::int64_t c = 0; c < count; ++c) {
@@ -130,7 +135,8 @@ void class_loss(const View& losses, const View& log_sums, const View& in, const 
         p.s, [&](std::int64_t at) { forward_rows(p, at, loss, sums); },
         [&](std::int64_t at, std::int64_t count) { forward_columns(p, at, count, loss, sums); });
     double total[1];
-    row_sums<T>(positions, total, [&](std::int64_t i, std::int64_t k, Vec<T>* terms) { terms[0] = load_some<T>(loss + i, k); });
+    row_sums<T>(positions, total,
+                [&](std::int64_t i, std::int64_t k, Vec<T>* terms) { terms[0] = load_some<T>(loss + i, k); });
     totals.loss = total[0];
   });
 }
@@ -202,7 +208,8 @@ void backward_columns(const ClassProblem<S>& p, std::int64_t at, std::int64_t co
     const Vec<T> w(static_cast<T>(p.weight_of(r)));
     each_vec<T>(count, [&](std::int64_t c, std::int64_t k) {
       Vec<T> value(T(0));
-      if (!p.options.log_probabilities) value = exp(load_some<T>(x + c, k) - load_some<T>(log_sum + c, k)) * load_some<T>(a + c, k);
+      if (!p.options.log_probabilities)
+        value = exp(load_some<T>(x + c, k) - load_some<T>(log_sum + c, k)) * load_some<T>(a + c, k);
       if (smoothing) value -= load_some<T>(smooth + c, k) * w;
       store_some(value, to + c, k);
     });

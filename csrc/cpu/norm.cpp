@@ -129,9 +129,13 @@ void rows_backward(const View& grad_in, const View& grad_weight, const View& gra
   const std::int64_t n = in.sizes[1];
   visit_floating("layer_norm_backward", in.dtype, [&]<class S>() {
     using T = Computed<S>;
-    const RowBackward<S> work{static_cast<S*>(grad_in.data),     static_cast<const S*>(grad_out.data),
-                              static_cast<const S*>(in.data),    static_cast<const T*>(mean.data),
-                              static_cast<const T*>(rstd.data),  static_cast<const T*>(weight.data), n};
+    const RowBackward<S> work{static_cast<S*>(grad_in.data),
+                              static_cast<const S*>(grad_out.data),
+                              static_cast<const S*>(in.data),
+                              static_cast<const T*>(mean.data),
+                              static_cast<const T*>(rstd.data),
+                              static_cast<const T*>(weight.data),
+                              n};
     const bool of_weight = grad_weight.data != nullptr;
     const bool of_bias = grad_bias.data != nullptr;
     if (!of_weight && !of_bias) {
@@ -186,7 +190,10 @@ struct Channels {
   std::int64_t groups = 0;  // per sample; 0: one statistic per channel for all samples
 
   Channels(const View& in, const View& statistics)
-      : samples(in.sizes[0]), channels(in.sizes[1]), inner(in.sizes[2]), groups(statistics.ndim == 2 ? statistics.sizes[1] : 0) {}
+      : samples(in.sizes[0]),
+        channels(in.sizes[1]),
+        inner(in.sizes[2]),
+        groups(statistics.ndim == 2 ? statistics.sizes[1] : 0) {}
   std::int64_t statistic(std::int64_t sample, std::int64_t channel) const {
     return groups == 0 ? channel : sample * groups + channel / (channels / groups);
   }
@@ -194,7 +201,8 @@ struct Channels {
   bool flat() const { return inner == 1 && groups == 0; }
 };
 
-void channels(const View& out, const View& in, const View& mean, const View& rstd, const View& weight, const View& bias) {
+void channels(const View& out, const View& in, const View& mean, const View& rstd, const View& weight,
+              const View& bias) {
   const Channels s(in, mean);
   visit_floating("batch_norm", in.dtype, [&]<class S>() {
     using T = Computed<S>;
@@ -223,8 +231,7 @@ void channels(const View& out, const View& in, const View& mean, const View& rst
         const Vec<T> centre(m[at]);
         const Vec<T> scale(r[at] * value_or(w, c, T(1)));
         const Vec<T> shift(value_or(b, c, T(0)));
-        map<T>(y + row * s.inner, x + row * s.inner, s.inner,
-               [&](Vec<T> v) { return fma(v - centre, scale, shift); });
+        map<T>(y + row * s.inner, x + row * s.inner, s.inner, [&](Vec<T> v) { return fma(v - centre, scale, shift); });
       }
     });
   });
@@ -321,9 +328,8 @@ struct ChannelsBackward {
         const Vec<T> scale(w);
         const Vec<T> p(static_cast<T>(total[0]));
         const Vec<T> q(static_cast<T>(total[1]));
-        map<T>(grad_in + row * s.inner, g + row * s.inner, x + row * s.inner, s.inner, [&](Vec<T> gv, Vec<T> xv) {
-          return (gv * scale - p - (xv - centre) * r * q) * r;
-        });
+        map<T>(grad_in + row * s.inner, g + row * s.inner, x + row * s.inner, s.inner,
+               [&](Vec<T> gv, Vec<T> xv) { return (gv * scale - p - (xv - centre) * r * q) * r; });
       }
     });
   }

@@ -28,66 +28,102 @@ using Wide = std::conditional_t<std::is_same_v<C, float>, double, C>;
 struct Sum {
   static constexpr double kIdentity = 0;
   template <class V>
-  static V step(V acc, V x, V) { return acc + x; }
+  static V step(V acc, V x, V) {
+    return acc + x;
+  }
   template <class V>
-  static V join(V a, V b) { return a + b; }
+  static V join(V a, V b) {
+    return a + b;
+  }
 };
 struct NanSum : Sum {
   template <class V>
-  static V step(V acc, V x, V) { return x == x ? acc + x : acc; }
+  static V step(V acc, V x, V) {
+    return x == x ? acc + x : acc;
+  }
 };
 struct SumAbs : Sum {
   template <class V>
-  static V step(V acc, V x, V) { return x < 0 ? acc - x : acc + x; }
+  static V step(V acc, V x, V) {
+    return x < 0 ? acc - x : acc + x;
+  }
 };
 struct SumSquares : Sum {
   template <class V>
-  static V step(V acc, V x, V) { return acc + x * x; }
+  static V step(V acc, V x, V) {
+    return acc + x * x;
+  }
 };
 struct SumSquareDeviations : Sum {
   template <class V>
-  static V step(V acc, V x, V context) { return acc + (x - context) * (x - context); }
+  static V step(V acc, V x, V context) {
+    return acc + (x - context) * (x - context);
+  }
 };
 struct Product {
   static constexpr double kIdentity = 1;
   template <class V>
-  static V step(V acc, V x, V) { return acc * x; }
+  static V step(V acc, V x, V) {
+    return acc * x;
+  }
   template <class V>
-  static V join(V a, V b) { return a * b; }
+  static V join(V a, V b) {
+    return a * b;
+  }
 };
 // NaN wins.
 struct Largest {
   static constexpr double kIdentity = -std::numeric_limits<double>::infinity();
   template <class V>
-  static auto before(V x, V best) { return (x > best) | ((x != x) & (best == best)); }
+  static auto before(V x, V best) {
+    return (x > best) | ((x != x) & (best == best));
+  }
   template <class V>
-  static V step(V acc, V x, V) { return (x > acc) | (x != x) ? x : acc; }
+  static V step(V acc, V x, V) {
+    return (x > acc) | (x != x) ? x : acc;
+  }
   template <class V>
-  static V join(V a, V b) { return step(a, b, b); }
+  static V join(V a, V b) {
+    return step(a, b, b);
+  }
 };
 struct Smallest {
   static constexpr double kIdentity = std::numeric_limits<double>::infinity();
   template <class V>
-  static auto before(V x, V best) { return (x < best) | ((x != x) & (best == best)); }
+  static auto before(V x, V best) {
+    return (x < best) | ((x != x) & (best == best));
+  }
   template <class V>
-  static V step(V acc, V x, V) { return (x < acc) | (x != x) ? x : acc; }
+  static V step(V acc, V x, V) {
+    return (x < acc) | (x != x) ? x : acc;
+  }
   template <class V>
-  static V join(V a, V b) { return step(a, b, b); }
+  static V join(V a, V b) {
+    return step(a, b, b);
+  }
 };
 // On truth values.
 struct Any {
   static constexpr double kIdentity = 0;
   template <class V>
-  static V step(V acc, V x, V) { return static_cast<V>(acc | x); }
+  static V step(V acc, V x, V) {
+    return static_cast<V>(acc | x);
+  }
   template <class V>
-  static V join(V a, V b) { return static_cast<V>(a | b); }
+  static V join(V a, V b) {
+    return static_cast<V>(a | b);
+  }
 };
 struct All {
   static constexpr double kIdentity = 1;
   template <class V>
-  static V step(V acc, V x, V) { return static_cast<V>(acc & x); }
+  static V step(V acc, V x, V) {
+    return static_cast<V>(acc & x);
+  }
   template <class V>
-  static V join(V a, V b) { return static_cast<V>(a & b); }
+  static V join(V a, V b) {
+    return static_cast<V>(a & b);
+  }
 };
 
 template <class Op, class T>
@@ -573,31 +609,32 @@ void select_columns(const SelectProblem& p) {
   outer.total = outer.total / columns;
   parallel_for(outer.total * blocks, at_least(kGrain / (p.length * at_most(columns, kColumns)), 1),
                [&](std::int64_t first, std::int64_t last) {
-    alignas(64) C best[kColumns];
-    alignas(64) I where[kColumns];
-    alignas(64) C block[kColumns];
-    for (std::int64_t t = first; t < last; ++t) {
-      const AxesCursor cursor(outer, t / blocks);
-      const std::int64_t begin = t % blocks * kColumns;
-      const std::int64_t width = at_most(kColumns, columns - begin);
-      for (std::int64_t r = 0; r < p.length; ++r) {
-        const char* from = p.in + (cursor.in() + begin + r * p.stride) * p.in_size;
-        const C* x = reinterpret_cast<const C*>(from);
-        if (p.in_dtype != dtype_of<C>) {
-          converter(dtype_of<C>, p.in_dtype)(block, from, width);
-          x = block;
-        }
-        const I index = static_cast<I>(r);
-        FASTNN_IVDEP
-        for (std::int64_t i = 0; i < width; ++i) {
-          const bool take = r == 0 || Op::before(x[i], best[i]);
-          best[i] = take ? x[i] : best[i];
-          where[i] = take ? index : where[i];
-        }
-      }
-      for (std::int64_t i = 0; i < width; ++i) p.store(cursor.out() + (begin + i) * out_stride, best[i], where[i]);
-    }
-  });
+                 alignas(64) C best[kColumns];
+                 alignas(64) I where[kColumns];
+                 alignas(64) C block[kColumns];
+                 for (std::int64_t t = first; t < last; ++t) {
+                   const AxesCursor cursor(outer, t / blocks);
+                   const std::int64_t begin = t % blocks * kColumns;
+                   const std::int64_t width = at_most(kColumns, columns - begin);
+                   for (std::int64_t r = 0; r < p.length; ++r) {
+                     const char* from = p.in + (cursor.in() + begin + r * p.stride) * p.in_size;
+                     const C* x = reinterpret_cast<const C*>(from);
+                     if (p.in_dtype != dtype_of<C>) {
+                       converter(dtype_of<C>, p.in_dtype)(block, from, width);
+                       x = block;
+                     }
+                     const I index = static_cast<I>(r);
+                     FASTNN_IVDEP
+                     for (std::int64_t i = 0; i < width; ++i) {
+                       const bool take = r == 0 || Op::before(x[i], best[i]);
+                       best[i] = take ? x[i] : best[i];
+                       where[i] = take ? index : where[i];
+                     }
+                   }
+                   for (std::int64_t i = 0; i < width; ++i)
+                     p.store(cursor.out() + (begin + i) * out_stride, best[i], where[i]);
+                 }
+               });
 }
 
 template <class Op, class C>

@@ -101,10 +101,14 @@ void gather_words(void* to, const char* from, std::int64_t stride, std::int64_t 
 }
 inline void gather_elements(void* to, const char* from, std::int64_t stride, std::int64_t n, std::int64_t size) {
   switch (size) {
-    case 1: return gather_words<std::uint8_t>(to, from, stride, n);
-    case 2: return gather_words<std::uint16_t>(to, from, stride, n);
-    case 4: return gather_words<std::uint32_t>(to, from, stride, n);
-    default: return gather_words<std::uint64_t>(to, from, stride, n);
+    case 1:
+      return gather_words<std::uint8_t>(to, from, stride, n);
+    case 2:
+      return gather_words<std::uint16_t>(to, from, stride, n);
+    case 4:
+      return gather_words<std::uint32_t>(to, from, stride, n);
+    default:
+      return gather_words<std::uint64_t>(to, from, stride, n);
   }
 }
 
@@ -124,16 +128,36 @@ inline void load_strided(void* to, DType to_dtype, const char* from, DType from_
 template <class T>
 void store_one(char* data, std::int64_t index, DType dtype, T value) {
   switch (dtype) {
-    case DType::UInt8: reinterpret_cast<std::uint8_t*>(data)[index] = static_cast<std::uint8_t>(value); return;
-    case DType::Int8: reinterpret_cast<std::int8_t*>(data)[index] = static_cast<std::int8_t>(value); return;
-    case DType::Int16: reinterpret_cast<std::int16_t*>(data)[index] = static_cast<std::int16_t>(value); return;
-    case DType::Int32: reinterpret_cast<std::int32_t*>(data)[index] = static_cast<std::int32_t>(value); return;
-    case DType::Int64: reinterpret_cast<std::int64_t*>(data)[index] = static_cast<std::int64_t>(value); return;
-    case DType::Float32: reinterpret_cast<float*>(data)[index] = static_cast<float>(value); return;
-    case DType::Float64: reinterpret_cast<double*>(data)[index] = static_cast<double>(value); return;
-    case DType::Bool: reinterpret_cast<bool*>(data)[index] = value != T(0); return;
-    case DType::Float16: reinterpret_cast<Half*>(data)[index] = Half(static_cast<float>(value)); return;
-    case DType::BFloat16: reinterpret_cast<BFloat16*>(data)[index] = BFloat16(static_cast<float>(value)); return;
+    case DType::UInt8:
+      reinterpret_cast<std::uint8_t*>(data)[index] = static_cast<std::uint8_t>(value);
+      return;
+    case DType::Int8:
+      reinterpret_cast<std::int8_t*>(data)[index] = static_cast<std::int8_t>(value);
+      return;
+    case DType::Int16:
+      reinterpret_cast<std::int16_t*>(data)[index] = static_cast<std::int16_t>(value);
+      return;
+    case DType::Int32:
+      reinterpret_cast<std::int32_t*>(data)[index] = static_cast<std::int32_t>(value);
+      return;
+    case DType::Int64:
+      reinterpret_cast<std::int64_t*>(data)[index] = static_cast<std::int64_t>(value);
+      return;
+    case DType::Float32:
+      reinterpret_cast<float*>(data)[index] = static_cast<float>(value);
+      return;
+    case DType::Float64:
+      reinterpret_cast<double*>(data)[index] = static_cast<double>(value);
+      return;
+    case DType::Bool:
+      reinterpret_cast<bool*>(data)[index] = value != T(0);
+      return;
+    case DType::Float16:
+      reinterpret_cast<Half*>(data)[index] = Half(static_cast<float>(value));
+      return;
+    case DType::BFloat16:
+      reinterpret_cast<BFloat16*>(data)[index] = BFloat16(static_cast<float>(value));
+      return;
   }
 }
 

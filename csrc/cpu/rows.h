@@ -12,7 +12,7 @@ FASTNN_CPU_BEGIN
 template <class S>
 using Computed = std::conditional_t<std::is_same_v<S, double>, double, float>;
 
-inline constexpr std::int64_t kRowBlock = 1024;     // terms summed in the narrow type before they go into a double
+inline constexpr std::int64_t kRowBlock = 1024;       // terms summed in the narrow type before they go into a double
 inline constexpr std::int64_t kRowGrain = 16 * 1024;  // elements below which a second thread does not pay
 
 // How many rows of n elements make a piece of work.
@@ -104,11 +104,16 @@ FASTNN_INLINE void row_sums(std::int64_t n, double (&total)[K], F f) {
 template <class F>
 FASTNN_INLINE void visit_floating(const char* op, DType dtype, F f) {
   switch (dtype) {
-    case DType::Float32: return f.template operator()<float>();
-    case DType::Float64: return f.template operator()<double>();
-    case DType::Float16: return f.template operator()<Half>();
-    case DType::BFloat16: return f.template operator()<BFloat16>();
-    default: fail_not_implemented(op, dtype);
+    case DType::Float32:
+      return f.template operator()<float>();
+    case DType::Float64:
+      return f.template operator()<double>();
+    case DType::Float16:
+      return f.template operator()<Half>();
+    case DType::BFloat16:
+      return f.template operator()<BFloat16>();
+    default:
+      fail_not_implemented(op, dtype);
   }
 }
 

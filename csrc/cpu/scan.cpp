@@ -40,20 +40,30 @@ T narrow(Accumulator<T> value) {
 
 struct Add {
   template <class A>
-  static A start() { return A(0); }
+  static A start() {
+    return A(0);
+  }
   template <class A>
-  static A next(A acc, A x) { return acc + x; }
+  static A next(A acc, A x) {
+    return acc + x;
+  }
 };
 struct Multiply {
   template <class A>
-  static A start() { return A(1); }
+  static A start() {
+    return A(1);
+  }
   template <class A>
-  static A next(A acc, A x) { return acc * x; }
+  static A next(A acc, A x) {
+    return acc * x;
+  }
 };
 // log(exp(acc) + exp(x))
 struct LogAddExp {
   template <class A>
-  static A start() { return -A(__builtin_inf()); }
+  static A start() {
+    return -A(__builtin_inf());
+  }
   template <class A>
   static A next(A acc, A x) {
     if (acc == x && x - x != 0) return x;  // equal infinities
@@ -106,16 +116,26 @@ void scan_typed(const Shape& s, T* out, const T* in, bool reverse) {
 template <class F>
 void visit(DType dtype, F f) {
   switch (dtype) {
-    case DType::UInt8: return f.template operator()<std::uint8_t>();
-    case DType::Int8: return f.template operator()<std::int8_t>();
-    case DType::Int16: return f.template operator()<std::int16_t>();
-    case DType::Int32: return f.template operator()<std::int32_t>();
-    case DType::Int64: return f.template operator()<std::int64_t>();
-    case DType::Float16: return f.template operator()<Half>();
-    case DType::Float32: return f.template operator()<float>();
-    case DType::Float64: return f.template operator()<double>();
-    case DType::Bool: return f.template operator()<bool>();
-    case DType::BFloat16: return f.template operator()<BFloat16>();
+    case DType::UInt8:
+      return f.template operator()<std::uint8_t>();
+    case DType::Int8:
+      return f.template operator()<std::int8_t>();
+    case DType::Int16:
+      return f.template operator()<std::int16_t>();
+    case DType::Int32:
+      return f.template operator()<std::int32_t>();
+    case DType::Int64:
+      return f.template operator()<std::int64_t>();
+    case DType::Float16:
+      return f.template operator()<Half>();
+    case DType::Float32:
+      return f.template operator()<float>();
+    case DType::Float64:
+      return f.template operator()<double>();
+    case DType::Bool:
+      return f.template operator()<bool>();
+    case DType::BFloat16:
+      return f.template operator()<BFloat16>();
   }
 }
 

@@ -11,19 +11,31 @@ FASTNN_CPU_BEGIN
 
 namespace {
 
-constexpr std::int64_t kInsertion = 24;     // shorter runs are sorted by insertion
-constexpr std::int64_t kRadix = 512;        // longer rows are sorted digit by digit
-constexpr std::int64_t kGrain = 4 * 1024;   // elements below which a second thread does not pay
-constexpr std::int64_t kHeapFraction = 8;   // topk keeps a heap when k is less than this part of a row
+constexpr std::int64_t kInsertion = 24;    // shorter runs are sorted by insertion
+constexpr std::int64_t kRadix = 512;       // longer rows are sorted digit by digit
+constexpr std::int64_t kGrain = 4 * 1024;  // elements below which a second thread does not pay
+constexpr std::int64_t kHeapFraction = 8;  // topk keeps a heap when k is less than this part of a row
 
 // --- keys: unsigned integers in the order of the values, equal for equal values, NaN last ---------------------------
 
 template <int bytes>
 struct UnsignedOf;
-template <> struct UnsignedOf<1> { using type = std::uint8_t; };
-template <> struct UnsignedOf<2> { using type = std::uint16_t; };
-template <> struct UnsignedOf<4> { using type = std::uint32_t; };
-template <> struct UnsignedOf<8> { using type = std::uint64_t; };
+template <>
+struct UnsignedOf<1> {
+  using type = std::uint8_t;
+};
+template <>
+struct UnsignedOf<2> {
+  using type = std::uint16_t;
+};
+template <>
+struct UnsignedOf<4> {
+  using type = std::uint32_t;
+};
+template <>
+struct UnsignedOf<8> {
+  using type = std::uint64_t;
+};
 template <class T>
 using Unsigned = typename UnsignedOf<static_cast<int>(sizeof(T))>::type;
 template <class T>
@@ -32,10 +44,14 @@ inline constexpr bool kFloating = std::is_floating_point_v<T> || std::is_same_v<
 // Bits of infinity, above which (sign aside) are the NaNs.
 template <class T>
 constexpr Unsigned<T> infinity_bits() {
-  if constexpr (std::is_same_v<T, Half>) return 0x7c00;
-  else if constexpr (std::is_same_v<T, BFloat16>) return 0x7f80;
-  else if constexpr (std::is_same_v<T, float>) return 0x7f800000;
-  else return 0x7ff0000000000000;
+  if constexpr (std::is_same_v<T, Half>)
+    return 0x7c00;
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return 0x7f80;
+  else if constexpr (std::is_same_v<T, float>)
+    return 0x7f800000;
+  else
+    return 0x7ff0000000000000;
 }
 
 template <class T>
@@ -140,7 +156,8 @@ template <class T>
 void make_items(Item<Unsigned<T>>* items, const T* row, std::int64_t n, bool descending) {
   using U = Unsigned<T>;
   const U flip = descending ? static_cast<U>(~U(0)) : U(0);
-  for (std::int64_t i = 0; i < n; ++i) items[i] = {static_cast<U>(key_of(row[i]) ^ flip), static_cast<std::uint32_t>(i)};
+  for (std::int64_t i = 0; i < n; ++i)
+    items[i] = {static_cast<U>(key_of(row[i]) ^ flip), static_cast<std::uint32_t>(i)};
 }
 
 template <class T>
@@ -155,16 +172,26 @@ void write_items(T* values, std::int64_t* indices, const T* row, const Item<Unsi
 template <class F>
 void visit(DType dtype, F f) {
   switch (dtype) {
-    case DType::UInt8: return f.template operator()<std::uint8_t>();
-    case DType::Int8: return f.template operator()<std::int8_t>();
-    case DType::Int16: return f.template operator()<std::int16_t>();
-    case DType::Int32: return f.template operator()<std::int32_t>();
-    case DType::Int64: return f.template operator()<std::int64_t>();
-    case DType::Float16: return f.template operator()<Half>();
-    case DType::Float32: return f.template operator()<float>();
-    case DType::Float64: return f.template operator()<double>();
-    case DType::Bool: return f.template operator()<bool>();
-    case DType::BFloat16: return f.template operator()<BFloat16>();
+    case DType::UInt8:
+      return f.template operator()<std::uint8_t>();
+    case DType::Int8:
+      return f.template operator()<std::int8_t>();
+    case DType::Int16:
+      return f.template operator()<std::int16_t>();
+    case DType::Int32:
+      return f.template operator()<std::int32_t>();
+    case DType::Int64:
+      return f.template operator()<std::int64_t>();
+    case DType::Float16:
+      return f.template operator()<Half>();
+    case DType::Float32:
+      return f.template operator()<float>();
+    case DType::Float64:
+      return f.template operator()<double>();
+    case DType::Bool:
+      return f.template operator()<bool>();
+    case DType::BFloat16:
+      return f.template operator()<BFloat16>();
   }
 }
 
@@ -186,7 +213,8 @@ void sort(const View& values, const View& indices, const View& in, bool descendi
       const T* row = static_cast<const T*>(in.data) + r * n;
       make_items(items, row, n, descending);
       sort_items(items, other, n);
-      write_items(static_cast<T*>(values.data) + r * n, static_cast<std::int64_t*>(indices.data) + r * n, row, items, n);
+      write_items(static_cast<T*>(values.data) + r * n, static_cast<std::int64_t*>(indices.data) + r * n, row, items,
+                  n);
     });
   });
 }
@@ -248,7 +276,8 @@ void topk(const View& values, const View& indices, const View& in, bool largest,
     each_row<T>(in, [&](std::int64_t r, auto* items, auto* other) {
       const T* row = static_cast<const T*>(in.data) + r * n;
       first_items(items, other, row, n, k, largest);
-      write_items(static_cast<T*>(values.data) + r * k, static_cast<std::int64_t*>(indices.data) + r * k, row, items, k);
+      write_items(static_cast<T*>(values.data) + r * k, static_cast<std::int64_t*>(indices.data) + r * k, row, items,
+                  k);
     });
   });
 }
@@ -299,7 +328,8 @@ void mode(const View& values, const View& indices, const View& in) {
   });
 }
 
-// --- runs, searching, counting ------------------------------------------------------------------------------------------
+// --- runs, searching, counting
+// ------------------------------------------------------------------------------------------
 
 std::int64_t runs(const View& starts, const View& run_of, const View& in) {
   const std::int64_t n = in.sizes[0];

@@ -9,8 +9,8 @@ namespace fastnn {
 struct NormKernels {
   // Rows of `in` [rows, n], each by its own statistics: layer norm; without `mean`, root mean square norm.
   // `weight` and `bias` have n elements.
-  void (*rows)(const View& out, const View& mean, const View& rstd, const View& in, const View& weight, const View& bias,
-               double eps);
+  void (*rows)(const View& out, const View& mean, const View& rstd, const View& in, const View& weight,
+               const View& bias, double eps);
   void (*rows_backward)(const View& grad_in, const View& grad_weight, const View& grad_bias, const View& grad_out,
                         const View& in, const View& mean, const View& rstd, const View& weight);
 

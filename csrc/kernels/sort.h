@@ -19,8 +19,9 @@ struct SortKernels {
   // Runs of equal elements in the flat `in`: the position of each run's first element into `starts` (int64, room for
   // all), and the run of each element into `runs` (int64, may have no data). Returns how many runs there are.
   std::int64_t (*runs)(const View& starts, const View& runs, const View& in);
-  // Position in the row of `sorted` [rows, n] (or its only row) at which each value of `values` [rows, m] belongs: after
-  // equal elements if `right`. Both have one dtype; `sorter` (int64, may have no data) gives the order of `sorted`.
+  // Position in the row of `sorted` [rows, n] (or its only row) at which each value of `values` [rows, m] belongs:
+  // after equal elements if `right`. Both have one dtype; `sorter` (int64, may have no data) gives the order of
+  // `sorted`.
   void (*searchsorted)(const View& out, const View& sorted, const View& values, const View& sorter, bool right);
   // Adds weights (may have no data: ones) to the counts of `bins` at the indices in `in`.
   void (*bincount)(const View& counts, const View& in, const View& weights);

@@ -27,7 +27,8 @@ ReductionKind reduction_kind(std::string_view reduction) {
 }
 
 // What PyTorch's old arguments mean.
-std::string_view legacy_reduction(std::optional<bool> size_average, std::optional<bool> reduce, std::string_view reduction) {
+std::string_view legacy_reduction(std::optional<bool> size_average, std::optional<bool> reduce,
+                                  std::string_view reduction) {
   if (!size_average && !reduce) return reduction;
   if (!reduce.value_or(true)) return "none";
   return size_average.value_or(true) ? "mean" : "sum";
@@ -49,10 +50,11 @@ void check_class_loss(const Tensor& input, const Tensor& target, const Tensor& w
   FASTNN_CHECK(input.ndim() >= 1, ErrorKind::Value, "Expected input to have at least 1 dimension");
   const int dim = class_dim(input);
   FASTNN_CHECK(input.ndim() == 1 ? target.ndim() <= 1 : target.ndim() >= 1, ErrorKind::Runtime,
-               "input and target do not fit: got input of shape ", input.sizes(), " and target of shape ", target.sizes());
+               "input and target do not fit: got input of shape ", input.sizes(), " and target of shape ",
+               target.sizes());
   if (dim == 1) {
-    FASTNN_CHECK(input.sizes()[0] == target.sizes()[0], ErrorKind::Value, "Expected input batch_size (", input.sizes()[0],
-                 ") to match target batch_size (", target.sizes()[0], ").");
+    FASTNN_CHECK(input.sizes()[0] == target.sizes()[0], ErrorKind::Value, "Expected input batch_size (",
+                 input.sizes()[0], ") to match target batch_size (", target.sizes()[0], ").");
   }
   Dims expected = input.sizes();
   expected.erase(dim);
@@ -79,7 +81,8 @@ struct ClassTargets {
   View weight_view() const { return weight.defined() ? weight.view() : View{}; }
 };
 
-Tensor class_gradient(const Tensor& g, double scale, const Tensor& input, const ClassTargets& t, const ClassLoss& options) {
+Tensor class_gradient(const Tensor& g, double scale, const Tensor& input, const ClassTargets& t,
+                      const ClassLoss& options) {
   const Tensor x = contiguous(input);
   Tensor result = Tensor::empty(x.sizes(), x.dtype());
   const int dim = class_dim(x);
@@ -124,8 +127,8 @@ Tensor class_loss(const char* node, const Tensor& input, const Tensor& target, c
     t = {contiguous(target), weight.defined() ? contiguous(to_dtype(weight, compute)) : Tensor(),
          Tensor::empty(target.sizes(), compute), options};
     if (LaunchCount::counting) ++LaunchCount::value;
-    table().class_loss(losses.view(), t.log_sums.view(), Around(x, dim).view(), t.target.view(), t.weight_view(), options,
-                       totals);
+    table().class_loss(losses.view(), t.log_sums.view(), Around(x, dim).view(), t.target.view(), t.weight_view(),
+                       options, totals);
     FASTNN_CHECK(!totals.out_of_range, ErrorKind::Index, "Target ", totals.bad_target, " is out of bounds.");
   }
   Tensor out;
@@ -148,8 +151,8 @@ Tensor class_loss(const char* node, const Tensor& input, const Tensor& target, c
   return out;
 }
 
-Tensor cross_entropy_of_probabilities(const Tensor& input, const Tensor& target, const Tensor& weight, ReductionKind kind,
-                                      double smoothing) {
+Tensor cross_entropy_of_probabilities(const Tensor& input, const Tensor& target, const Tensor& weight,
+                                      ReductionKind kind, double smoothing) {
   FASTNN_CHECK(target.is_floating(), ErrorKind::Runtime,
                "Expected floating point type for target with class probabilities, got ", target.dtype());
   const int dim = class_dim(input);
@@ -192,7 +195,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
   return class_loss("NllLossBackward0", input, target, weight, reduction_kind(reduction), {ignore_index, 0, true});
 }
 
-// --- squares and binary cross entropy ----------------------------------------------------------------------------------
+// --- squares and binary cross entropy
+// ----------------------------------------------------------------------------------
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, std::string_view reduction) {
   const ReductionKind kind = reduction_kind(reduction);
@@ -271,10 +275,10 @@ Tensor logit_terms(const Tensor& x, const Tensor& t) {
                        if (d.wants(0)) {
                          const Tensor& target = st.get();
                          const DType type = result_type(logit, target);
-                         const Tensor slope = grad_mode().enabled
-                                                  ? sub(sigmoid(logit), target)
-                                                  : pointwise("binary_cross_entropy_with_logits",
-                                                              table().bce_with_logits_backward, {&logit, &target}, type, type);
+                         const Tensor slope = grad_mode().enabled ? sub(sigmoid(logit), target)
+                                                                  : pointwise("binary_cross_entropy_with_logits",
+                                                                              table().bce_with_logits_backward,
+                                                                              {&logit, &target}, type, type);
                          d[0] = mul(slope, g);
                        }
                        if (d.wants(1)) d[1] = neg(mul(logit, g));
@@ -285,7 +289,8 @@ Tensor logit_terms(const Tensor& x, const Tensor& t) {
 
 }  // namespace
 
-Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight, std::string_view reduction) {
+Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
+                            std::string_view reduction) {
   const ReductionKind kind = reduction_kind(reduction);
   check_floating("binary_cross_entropy", input);
   check_same_sizes(input, target, "binary_cross_entropy: ");
@@ -317,7 +322,8 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
   return reduced(weight.defined() ? mul(terms, weight) : terms, kind);
 }
 
-// --- the public signatures --------------------------------------------------------------------------------------------
+// --- the public signatures
+// --------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -332,8 +338,8 @@ Tensor nn_nll_loss(const Tensor& input, const Tensor& target, const Tensor& weig
                    std::int64_t ignore_index, Flag reduce, std::string_view reduction) {
   return nll_loss(input, target, weight, ignore_index, legacy_reduction(size_average, reduce, reduction));
 }
-Tensor nn_mse_loss(const Tensor& input, const Tensor& target, Flag size_average, Flag reduce, std::string_view reduction,
-                   const Tensor& weight) {
+Tensor nn_mse_loss(const Tensor& input, const Tensor& target, Flag size_average, Flag reduce,
+                   std::string_view reduction, const Tensor& weight) {
   const std::string_view chosen = legacy_reduction(size_average, reduce, reduction);
   if (!weight.defined()) return mse_loss(input, target, chosen);
   FASTNN_CHECK(weight.sizes() == input.sizes(), ErrorKind::Value, "Weights and input must have the same size.");
@@ -355,16 +361,22 @@ Tensor nn_binary_cross_entropy_with_logits(const Tensor& input, const Tensor& ta
 }  // namespace
 
 FASTNN_OPS(loss) {
-  op("nn.cross_entropy(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, int ignore_index=-100, "
-     "bool? reduce=None, str reduction='mean', float label_smoothing=0.0) -> Tensor", &nn_cross_entropy, op_fn);
+  op("nn.cross_entropy(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, int "
+     "ignore_index=-100, "
+     "bool? reduce=None, str reduction='mean', float label_smoothing=0.0) -> Tensor",
+     &nn_cross_entropy, op_fn);
   op("nn.nll_loss(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, int ignore_index=-100, "
-     "bool? reduce=None, str reduction='mean') -> Tensor", &nn_nll_loss, op_fn);
+     "bool? reduce=None, str reduction='mean') -> Tensor",
+     &nn_nll_loss, op_fn);
   op("nn.mse_loss(Tensor input, Tensor target, bool? size_average=None, bool? reduce=None, str reduction='mean', "
-     "Tensor? weight=None) -> Tensor", &nn_mse_loss, op_fn);
+     "Tensor? weight=None) -> Tensor",
+     &nn_mse_loss, op_fn);
   op("nn.binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, "
-     "bool? reduce=None, str reduction='mean') -> Tensor", &nn_binary_cross_entropy, op_fn);
+     "bool? reduce=None, str reduction='mean') -> Tensor",
+     &nn_binary_cross_entropy, op_fn);
   op("nn.binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, bool? size_average=None, "
-     "bool? reduce=None, str reduction='mean', Tensor? pos_weight=None) -> Tensor", &nn_binary_cross_entropy_with_logits, op_fn);
+     "bool? reduce=None, str reduction='mean', Tensor? pos_weight=None) -> Tensor",
+     &nn_binary_cross_entropy_with_logits, op_fn);
 }
 
 }  // namespace fastnn

@@ -30,10 +30,10 @@ Tensor empty_if(bool wanted, IntSpan sizes, DType dtype) { return wanted ? Tenso
 
 void check_parameter(const char* op, const char* name, const Tensor& parameter, const Tensor& input) {
   if (!parameter.defined()) return;
-  FASTNN_CHECK(parameter.dtype() == input.dtype() ||
-                   (is_reduced_floating(input.dtype()) && parameter.dtype() == DType::Float32),
-               ErrorKind::Runtime, op, ": expected ", name, " to have the dtype of the input, ", input.dtype(), ", but got ",
-               parameter.dtype());
+  FASTNN_CHECK(
+      parameter.dtype() == input.dtype() || (is_reduced_floating(input.dtype()) && parameter.dtype() == DType::Float32),
+      ErrorKind::Runtime, op, ": expected ", name, " to have the dtype of the input, ", input.dtype(), ", but got ",
+      parameter.dtype());
 }
 
 void check_input(const char* op, const Tensor& input) {
@@ -52,9 +52,9 @@ struct Gradients {
 
 // How a normalisation looks as a formula: the input in a shape in which weight and bias broadcast.
 struct Formula {
-  Dims shape;           // of the input
-  Dims parameter;       // of weight and bias
-  Dims over;            // dimensions that share statistics
+  Dims shape;      // of the input
+  Dims parameter;  // of weight and bias
+  Dims over;       // dimensions that share statistics
   double eps = 0;
   bool centred = true;  // a mean is subtracted
 };
@@ -106,7 +106,9 @@ void record_norm(const char* name, const Tensor& out, const Tensor& input, const
     Dims sizes;
     DType dtype;
   };
-  const auto shape_of = [](const Tensor& t) { return t.defined() ? Shape{t.sizes(), t.dtype()} : Shape{{}, DType::Float32}; };
+  const auto shape_of = [](const Tensor& t) {
+    return t.defined() ? Shape{t.sizes(), t.dtype()} : Shape{{}, DType::Float32};
+  };
   record(name, out, {&input, &weight, &bias},
          [formula = std::move(formula), statistics = std::move(statistics), fixed, fused,
           sx = of_input ? save(input) : Saved(), sw = weight.defined() ? save(weight, input) : Saved(),
@@ -116,7 +118,8 @@ void record_norm(const char* name, const Tensor& out, const Tensor& input, const
            if (grad_mode().enabled || !sx.defined()) {
              gradients = composed_gradients(g, sx.get(), sw.get(), formula, fixed ? &statistics : nullptr, wanted);
            } else {
-             gradients = fused(contiguous(g), contiguous(sx.get()), as_computed(sw.get(), g.dtype()), statistics, wanted);
+             gradients =
+                 fused(contiguous(g), contiguous(sx.get()), as_computed(sw.get(), g.dtype()), statistics, wanted);
            }
            hand_over(d, 0, gradients.input, in_shape.sizes, in_shape.dtype);
            hand_over(d, 1, gradients.weight, w_shape.sizes, w_shape.dtype);
@@ -136,7 +139,8 @@ Tensor row_norm(const char* op, const char* node, const Tensor& input, IntSpan n
   check_input(op, input);
   FASTNN_CHECK(!normalized_shape.empty(), ErrorKind::Runtime,
                "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
-               "normalized_shape = ", Dims(normalized_shape));
+               "normalized_shape = ",
+               Dims(normalized_shape));
   const auto count = static_cast<int>(normalized_shape.size());
   const Dims shape(normalized_shape);
   for (const auto& [name, parameter] : {std::pair{"weight", &weight}, std::pair{"bias", &bias}}) {
@@ -146,9 +150,9 @@ Tensor row_norm(const char* op, const char* node, const Tensor& input, IntSpan n
     check_parameter(op, name, *parameter, input);
   }
   const int leading = input.ndim() - count;
-  FASTNN_CHECK(leading >= 0 && std::equal(shape.begin(), shape.end(), input.sizes().begin() + leading), ErrorKind::Runtime,
-               "Given normalized_shape=", shape, ", expected input with shape [*, ", shape, "], but got input of size",
-               input.sizes());
+  FASTNN_CHECK(leading >= 0 && std::equal(shape.begin(), shape.end(), input.sizes().begin() + leading),
+               ErrorKind::Runtime, "Given normalized_shape=", shape, ", expected input with shape [*, ", shape,
+               "], but got input of size", input.sizes());
   const std::int64_t n = product(shape);
   const std::int64_t rows = product(IntSpan(input.sizes().data(), static_cast<std::size_t>(leading)));
   const Dims sizes{rows, n};
@@ -174,9 +178,10 @@ Tensor row_norm(const char* op, const char* node, const Tensor& input, IntSpan n
                 Gradients d{empty_if(wanted[0], x.sizes(), x.dtype()), empty_if(wanted[1], {{n}}, type),
                             empty_if(wanted[2], {{n}}, type)};
                 if (LaunchCount::counting) ++LaunchCount::value;
-                table().rows_backward(d.input.defined() ? reshaped(d.input, sizes, strides) : View{}, view_or_none(d.weight),
-                                      view_or_none(d.bias), reshaped(g, sizes, strides), reshaped(x, sizes, strides),
-                                      view_or_none(s.mean), s.rstd.view(), view_or_none(w));
+                table().rows_backward(d.input.defined() ? reshaped(d.input, sizes, strides) : View{},
+                                      view_or_none(d.weight), view_or_none(d.bias), reshaped(g, sizes, strides),
+                                      reshaped(x, sizes, strides), view_or_none(s.mean), s.rstd.view(),
+                                      view_or_none(w));
                 return d;
               });
   return out;
@@ -185,7 +190,7 @@ Tensor row_norm(const char* op, const char* node, const Tensor& input, IntSpan n
 // --- channels ------------------------------------------------------------------------------------------------------
 
 struct ChannelShape {
-  Dims sizes;    // [samples, channels, inner]
+  Dims sizes;  // [samples, channels, inner]
   Dims strides;
   explicit ChannelShape(const Tensor& input) {
     const std::int64_t channels = input.sizes()[1];
@@ -202,8 +207,9 @@ void check_channels(const char* op, const Tensor& input, const Tensor& weight, c
   for (const auto& [name, parameter] : {std::pair{"weight", &weight}, std::pair{"bias", &bias}}) {
     check_parameter(op, name, *parameter, input);
     FASTNN_CHECK(!parameter->defined() || (parameter->ndim() == 1 && parameter->numel() == input.sizes()[1]),
-                 ErrorKind::Runtime, "Expected ", name, " to be a vector of size equal to the number of channels in input, but got ",
-                 name, " of shape ", parameter->defined() ? parameter->sizes() : Dims(), " and input of shape ", input.sizes());
+                 ErrorKind::Runtime, "Expected ", name,
+                 " to be a vector of size equal to the number of channels in input, but got ", name, " of shape ",
+                 parameter->defined() ? parameter->sizes() : Dims(), " and input of shape ", input.sizes());
   }
 }
 
@@ -223,7 +229,8 @@ struct ChannelsBackward {
   ChannelShape shape;
   bool fixed;
 
-  Gradients operator()(const Tensor& g, const Tensor& x, const Tensor& w, const Statistics& s, const bool (&wanted)[3]) const {
+  Gradients operator()(const Tensor& g, const Tensor& x, const Tensor& w, const Statistics& s,
+                       const bool (&wanted)[3]) const {
     const DType type = compute_type(x.dtype());
     const std::int64_t channels[] = {shape.channels()};
     Gradients d{empty_if(wanted[0], x.sizes(), x.dtype()), empty_if(wanted[1], channels, type),
@@ -231,7 +238,8 @@ struct ChannelsBackward {
     if (LaunchCount::counting) ++LaunchCount::value;
     table().channels_backward(d.input.defined() ? reshaped(d.input, shape.sizes, shape.strides) : View{},
                               view_or_none(d.weight), view_or_none(d.bias), reshaped(g, shape.sizes, shape.strides),
-                              reshaped(x, shape.sizes, shape.strides), s.mean.view(), s.rstd.view(), view_or_none(w), fixed);
+                              reshaped(x, shape.sizes, shape.strides), s.mean.view(), s.rstd.view(), view_or_none(w),
+                              fixed);
     return d;
   }
 };
@@ -285,7 +293,8 @@ Tensor layer_norm(const Tensor& input, IntSpan normalized_shape, const Tensor& w
 Tensor rms_norm(const Tensor& input, IntSpan normalized_shape, const Tensor& weight, std::optional<double> eps) {
   const double smallest = compute_type(input.dtype()) == DType::Float64 ? std::numeric_limits<double>::epsilon()
                                                                         : std::numeric_limits<float>::epsilon();
-  return row_norm("rms_norm", "RmsNormBackward0", input, normalized_shape, weight, Tensor(), eps.value_or(smallest), false);
+  return row_norm("rms_norm", "RmsNormBackward0", input, normalized_shape, weight, Tensor(), eps.value_or(smallest),
+                  false);
 }
 
 Tensor group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
@@ -293,8 +302,8 @@ Tensor group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& we
                input.ndim());
   FASTNN_CHECK(num_groups > 0, ErrorKind::Runtime, "Expected num groups to be greater than 0, got ", num_groups);
   FASTNN_CHECK(input.sizes()[1] % num_groups == 0, ErrorKind::Runtime,
-               "Expected number of channels in input to be divisible by num_groups, but got input of shape ", input.sizes(),
-               " and num_groups=", num_groups);
+               "Expected number of channels in input to be divisible by num_groups, but got input of shape ",
+               input.sizes(), " and num_groups=", num_groups);
   check_channels("group_norm", input, weight, bias);
   const ChannelShape shape(input);
   const std::int64_t samples = shape.sizes[0];
@@ -305,7 +314,8 @@ Tensor group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& we
     const GradModeGuard off(false);
     const Tensor x = contiguous(input);
     const Dims grouped{samples, num_groups, width * shape.sizes[2]};
-    const auto [centre, variance] = batch_statistics("group_norm", x.alias(grouped, contiguous_strides(grouped), x.storage_offset()), {2});
+    const auto [centre, variance] =
+        batch_statistics("group_norm", x.alias(grouped, contiguous_strides(grouped), x.storage_offset()), {2});
     statistics = {centre, inverse_root(variance, eps)};
     out = apply_channels(x, shape, statistics, weight, bias);
   }
@@ -317,8 +327,8 @@ Tensor group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& we
 
 Tensor batch_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
                   const Tensor& running_var, bool training, double momentum, double eps) {
-  FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Index, "batch_norm: expected an input of at least 2 dimensions, got shape ",
-               input.sizes());
+  FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Index,
+               "batch_norm: expected an input of at least 2 dimensions, got shape ", input.sizes());
   check_channels("batch_norm", input, weight, bias);
   const ChannelShape shape(input);
   check_running("running_mean", running_mean, shape.channels());
@@ -346,19 +356,19 @@ Tensor batch_norm(const Tensor& input, const Tensor& weight, const Tensor& bias,
     out = apply_channels(x, shape, statistics, weight, bias);
   }
   Formula formula{shape.sizes, {1, shape.channels(), 1}, {0, 2}, eps, true};
-  record_norm("NativeBatchNormBackward0", out, input, weight, bias, std::move(formula), std::move(statistics), !training,
-              ChannelsBackward{shape, !training});
+  record_norm("NativeBatchNormBackward0", out, input, weight, bias, std::move(formula), std::move(statistics),
+              !training, ChannelsBackward{shape, !training});
   return out;
 }
 
 namespace {
 
-Tensor torch_layer_norm(const Tensor& input, IntSpan normalized_shape, const Tensor& weight, const Tensor& bias, double eps,
-                        bool) {
+Tensor torch_layer_norm(const Tensor& input, IntSpan normalized_shape, const Tensor& weight, const Tensor& bias,
+                        double eps, bool) {
   return layer_norm(input, normalized_shape, weight, bias, eps);
 }
-Tensor torch_group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps,
-                        bool) {
+Tensor torch_group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& weight, const Tensor& bias,
+                        double eps, bool) {
   return group_norm(input, num_groups, weight, bias, eps);
 }
 Tensor torch_batch_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
@@ -366,7 +376,8 @@ Tensor torch_batch_norm(const Tensor& input, const Tensor& weight, const Tensor&
   return batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps);
 }
 
-Tensor nn_group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+Tensor nn_group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& weight, const Tensor& bias,
+                     double eps) {
   FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Runtime, "Expected at least 2 dimensions for input tensor but received ",
                input.ndim());
   if (num_groups > 0) {
@@ -389,8 +400,8 @@ Tensor nn_batch_norm(const Tensor& input, const Tensor& running_mean, const Tens
 // Every channel of every sample by itself. The running statistics take the means over the samples.
 Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                      const Tensor& bias, bool use_input_stats, double momentum, double eps) {
-  FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Index, "instance_norm: expected an input of at least 2 dimensions, got shape ",
-               input.sizes());
+  FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Index,
+               "instance_norm: expected an input of at least 2 dimensions, got shape ", input.sizes());
   if (!use_input_stats) return batch_norm(input, weight, bias, running_mean, running_var, false, momentum, eps);
   const ChannelShape shape(input);
   const std::int64_t inner = shape.sizes[2];
@@ -414,21 +425,29 @@ Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tens
 
 FASTNN_OPS(norm) {
   op("layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
-     "bool cudnn_enable=True) -> Tensor", &torch_layer_norm, op_fn);
-  op("nn.layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
+     "bool cudnn_enable=True) -> Tensor",
+     &torch_layer_norm, op_fn);
+  op("nn.layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> "
+     "Tensor",
      &layer_norm, op_fn);
-  op("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", &rms_norm, op_fn);
-  op("nn.rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", &rms_norm, op_fn);
+  op("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", &rms_norm,
+     op_fn);
+  op("nn.rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", &rms_norm,
+     op_fn);
   op("group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
-     "bool cudnn_enabled=True) -> Tensor", &torch_group_norm, op_fn);
+     "bool cudnn_enabled=True) -> Tensor",
+     &torch_group_norm, op_fn);
   op("nn.group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
      &nn_group_norm, op_fn);
   op("batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, "
-     "float momentum, float eps, bool cudnn_enabled) -> Tensor", &torch_batch_norm, op_fn);
+     "float momentum, float eps, bool cudnn_enabled) -> Tensor",
+     &torch_batch_norm, op_fn);
   op("nn.batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight=None, Tensor? bias=None, "
-     "bool training=False, float momentum=0.1, float eps=1e-05) -> Tensor", &nn_batch_norm, op_fn);
+     "bool training=False, float momentum=0.1, float eps=1e-05) -> Tensor",
+     &nn_batch_norm, op_fn);
   op("nn.instance_norm(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, Tensor? weight=None, "
-     "Tensor? bias=None, bool use_input_stats=True, float momentum=0.1, float eps=1e-05) -> Tensor", &instance_norm, op_fn);
+     "Tensor? bias=None, bool use_input_stats=True, float momentum=0.1, float eps=1e-05) -> Tensor",
+     &instance_norm, op_fn);
 }
 
 }  // namespace fastnn

@@ -116,8 +116,8 @@ Tensor sum_input(const Tensor& input, DType dtype) {
 }
 
 void check_floating(const char* op, DType dtype, bool named_dtype) {
-  FASTNN_CHECK(is_floating(dtype), ErrorKind::Runtime, op,
-               "(): could not infer output dtype. ", named_dtype ? "Optional dtype" : "Input dtype",
+  FASTNN_CHECK(is_floating(dtype), ErrorKind::Runtime, op, "(): could not infer output dtype. ",
+               named_dtype ? "Optional dtype" : "Input dtype",
                " must be either a floating point or complex dtype. Got: ", dtype);
 }
 
@@ -192,7 +192,8 @@ Tensor sum_to_size(const Tensor& input, IntSpan sizes) {
   const int leading = input.ndim() - static_cast<int>(sizes.size());
   Dims reduced;
   for (int d = 0; d < input.ndim(); ++d) {
-    if (d < leading || (sizes[static_cast<std::size_t>(d - leading)] == 1 && input.sizes()[d] != 1)) reduced.push_back(d);
+    if (d < leading || (sizes[static_cast<std::size_t>(d - leading)] == 1 && input.sizes()[d] != 1))
+      reduced.push_back(d);
   }
   if (reduced.empty()) return input;
   const Tensor total = sum(input, reduced, true);
@@ -233,22 +234,22 @@ bool has_zero(const Tensor& input) {
 
 Tensor prod(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim, OptionalDType dtype) {
   const DType result = sum_dtype(input, dtype);
-  if (input.dtype() != result && input.is_floating()) return prod(to_dtype(input, result), dim, keepdim, {});
+  if (input.dtype() != result && input.is_floating()) return prod(to_dtype(input, result), dim, keepdim, result);
   const std::int64_t one = dim.value_or(0);
   const ReduceDims dims(input, dim ? OptionalDims(IntSpan(&one, 1)) : std::nullopt, "prod");
   Tensor out = reduce("prod", table().prod, input, dims, keepdim, result);
   if (is_floating(result) && needs_grad(input)) {
     record(dim ? "ProdBackward1" : "ProdBackward0", out, {&input},
-           [dims, keepdim, every = !dim || input.ndim() == 0, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
-             d[0] = prod_gradient(g, sx.get(), so.get(), dims, keepdim, every);
-           });
+           [dims, keepdim, every = !dim || input.ndim() == 0, sx = save(input), so = save_output(out)](
+               const Tensor& g, Slots& d) { d[0] = prod_gradient(g, sx.get(), so.get(), dims, keepdim, every); });
   }
   return out;
 }
 
 // --- extremes --------------------------------------------------------------------------------------------------------
 
-Tensor share_among_equal(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims, bool keepdim) {
+Tensor share_among_equal(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims,
+                         bool keepdim) {
   const Tensor wide = dims.with_dims(out, keepdim);
   Tensor equal = eq(input, wide);
   const bool has_nan = out.numel() > 0 && any(ne(out, out)).item_int() != 0;
@@ -259,7 +260,8 @@ Tensor share_among_equal(const Tensor& g, const Tensor& input, const Tensor& out
 
 namespace {
 
-Tensor extreme(const char* op, const char* name, Reduction kernel, const Tensor& input, OptionalDims dim, bool keepdim) {
+Tensor extreme(const char* op, const char* name, Reduction kernel, const Tensor& input, OptionalDims dim,
+               bool keepdim) {
   const ReduceDims dims(input, dim, op);
   check_not_empty(op, dims);
   Tensor out = reduce(op, kernel, input, dims, keepdim, input.dtype());
@@ -302,7 +304,8 @@ Selected select_along(const char* op, Selection kernel, const Tensor& input, int
   const Dims kept_strides = contiguous_strides(kept);
   sizes.push_back(input.ndim() == 0 ? 1 : input.sizes()[dim]);
   strides.push_back(input.ndim() == 0 ? 1 : input.strides()[dim]);
-  Selected result{want_values ? Tensor::empty(out_sizes, input.dtype()) : Tensor(), Tensor::empty(out_sizes, DType::Int64)};
+  Selected result{want_values ? Tensor::empty(out_sizes, input.dtype()) : Tensor(),
+                  Tensor::empty(out_sizes, DType::Int64)};
   const View in_view{input.data(), input.dtype(), sizes.size(), sizes.data(), strides.data()};
   const View indices{result.indices.data(), DType::Int64, kept.size(), kept.data(), kept_strides.data()};
   const View values{want_values ? result.values.data() : nullptr, input.dtype(), kept.size(), kept.data(),
@@ -322,7 +325,8 @@ std::tuple<Tensor, Tensor> extreme_along(const char* op, const char* name, Selec
   return {values, indices};
 }
 
-Tensor arg_extreme(const char* op, Selection kernel, const Tensor& input, std::optional<std::int64_t> dim, bool keepdim) {
+Tensor arg_extreme(const char* op, Selection kernel, const Tensor& input, std::optional<std::int64_t> dim,
+                   bool keepdim) {
   FASTNN_CHECK(input.dtype() != DType::Bool, ErrorKind::NotImplemented, '"', op, "_cpu\" not implemented for 'Bool'");
   if (dim) return select_along(op, kernel, input, wrap_dim(*dim, input.ndim(), op), keepdim, false).indices;
   FASTNN_CHECK(input.numel() > 0, ErrorKind::Index, op,
@@ -405,7 +409,8 @@ struct Moments {
   Tensor variance;  // or its root
 };
 
-Moments moments(const char* op, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim, bool root) {
+Moments moments(const char* op, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim,
+                bool root) {
   check_floating(op, input.dtype(), false);
   ReduceParams params;
   params.divisor = static_cast<double>(dims.total);
@@ -416,7 +421,8 @@ Moments moments(const char* op, const Tensor& input, const ReduceDims& dims, dou
 }
 
 // g: of the variance.
-Tensor variance_gradient(const Tensor& g, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim) {
+Tensor variance_gradient(const Tensor& g, const Tensor& input, const ReduceDims& dims, double correction,
+                         bool keepdim) {
   const Tensor centred = sub(input, mean(input, dims.list(), true));
   const double scale = 2 / (static_cast<double>(dims.total) - correction);
   return mul(mul(dims.with_dims(g, keepdim), Scalar(scale)), centred);
@@ -463,8 +469,8 @@ std::tuple<Tensor, Tensor> moments_pair(const char* op, const char* name, const 
   Tensor centre = to_dtype(both.mean, input.dtype());
   if (needs_grad(input)) {
     record_outputs(name, {&spread, &centre}, {&input},
-                   [dims, correction, keepdim, root, sx = save(input),
-                    so = root ? save_output(spread) : SavedOutput()](std::span<const Tensor> g, Slots& d) {
+                   [dims, correction, keepdim, root, sx = save(input), so = root ? save_output(spread) : SavedOutput()](
+                       std::span<const Tensor> g, Slots& d) {
                      if (g[0].defined()) {
                        d[0] = root ? deviation_gradient(g[0], sx.get(), so.get(), dims, correction, keepdim)
                                    : variance_gradient(g[0], sx.get(), dims, correction, keepdim);
@@ -523,7 +529,8 @@ Tensor norm_gradient(const Tensor& g0, const Tensor& x, const Tensor& out0, doub
     return mul(mul(sign(x), equal), div(g, sum(equal, dims.list(), true)));
   }
   if (ord < 1) {
-    const Tensor slope = masked_fill(mul(sign(x), pow(magnitude, Scalar(ord - 1))), eq(x, Scalar(0).wrapped()), Scalar(0));
+    const Tensor slope =
+        masked_fill(mul(sign(x), pow(magnitude, Scalar(ord - 1))), eq(x, Scalar(0).wrapped()), Scalar(0));
     return mul(mul(slope, g), pow(out, Scalar(1 - ord)));
   }
   const Tensor scale = masked_fill(div(g, pow(out, Scalar(ord - 1))), zero, Scalar(0));
@@ -590,7 +597,8 @@ Tensor named_norm(const Tensor& input, std::string_view p, OptionalDims dim, boo
     const double infinity = std::numeric_limits<double>::infinity();
     return vector_norm(input, p == "inf" ? infinity : -infinity, dim, keepdim, dtype);
   }
-  FASTNN_CHECK(p == "fro", ErrorKind::Runtime, "norm: expected p to be a number, 'fro', 'inf' or '-inf', got '", p, "'");
+  FASTNN_CHECK(p == "fro", ErrorKind::Runtime, "norm: expected p to be a number, 'fro', 'inf' or '-inf', got '", p,
+               "'");
   return vector_norm(input, 2, dim, keepdim, dtype);
 }
 
@@ -601,7 +609,8 @@ Tensor linalg_vector_norm(const Tensor& input, const Scalar& ord, OptionalDims d
 }  // namespace
 
 Tensor trace(const Tensor& input) {
-  FASTNN_CHECK(input.ndim() == 2, ErrorKind::Runtime, "trace: expected a matrix, but got tensor with dim ", input.ndim());
+  FASTNN_CHECK(input.ndim() == 2, ErrorKind::Runtime, "trace: expected a matrix, but got tensor with dim ",
+               input.ndim());
   const std::int64_t size[] = {std::min(input.sizes()[0], input.sizes()[1])};
   const std::int64_t stride[] = {input.strides()[0] + input.strides()[1]};
   return sum(as_strided(input, size, stride, input.storage_offset()));
@@ -629,24 +638,27 @@ FASTNN_OPS(reduce) {
   op("any(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", &any, every);
   op("all(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", &all, every);
   op("count_nonzero(Tensor input, int[1]? dim=None) -> Tensor", &count_nonzero, both);
-  op("var(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&var>, every);
+  op("var(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&var>,
+     every);
   op("var(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", &unbiased_dims<&var>, every);
   op("var(Tensor input, bool unbiased) -> Tensor", &unbiased_all<&var>, both);
-  op("std(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&std_dev>, every);
+  op("std(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&std_dev>,
+     every);
   op("std(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", &unbiased_dims<&std_dev>, every);
   op("std(Tensor input, bool unbiased) -> Tensor", &unbiased_all<&std_dev>, both);
   op("var_mean(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> (Tensor, Tensor)",
      &corrected<&var_mean>, op_fn);
-  op("var_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", &unbiased_dims<&var_mean>,
-     op_fn);
+  op("var_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)",
+     &unbiased_dims<&var_mean>, op_fn);
   op("var_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&var_mean>, op_fn);
   op("std_mean(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> (Tensor, Tensor)",
      &corrected<&std_mean>, op_fn);
-  op("std_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)", &unbiased_dims<&std_mean>,
-     op_fn);
+  op("std_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)",
+     &unbiased_dims<&std_mean>, op_fn);
   op("std_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&std_mean>, op_fn);
-  op("norm(Tensor input, str p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &named_norm, both);
-  op("norm(Tensor input, Scalar? p=2, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, both);
+  op("norm(Tensor input, str p='fro', int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &named_norm,
+     both);
+  op("norm(Tensor input, Scalar? p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, both);
   op("linalg.vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
      &linalg_vector_norm, op_fn | op_out);
   op("trace(Tensor input) -> Tensor", &trace, both);

@@ -11,7 +11,7 @@ struct ReduceDims {
   // `dim` None or empty: all.
   ReduceDims(const Tensor& input, OptionalDims dim, const char* op);
 
-  Dims sizes;              // of the input
+  Dims sizes;  // of the input
   bool reduced[kMaxDims];
   int count = 0;           // dimensions reduced
   std::int64_t total = 1;  // elements reduced into one

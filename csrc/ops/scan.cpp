@@ -54,9 +54,9 @@ Tensor product_gradient_by_definition(const Tensor& g, const Tensor& x, int dim,
   const std::int64_t n = x.sizes()[dim];
   std::vector<Tensor> parts;
   for (std::int64_t k = 0; k < n; ++k) {
-    const std::int64_t before = reverse ? n - 1 - k : k;   // elements that came before x_k
+    const std::int64_t before = reverse ? n - 1 - k : k;  // elements that came before x_k
     const std::int64_t after = n - 1 - before;
-    const std::int64_t first = reverse ? 0 : k + 1;        // where those after it are
+    const std::int64_t first = reverse ? 0 : k + 1;  // where those after it are
     Tensor total = narrow(g, dim, k, 1);
     if (after > 0) {
       const Tensor rest = narrow(x, dim, first, after);
@@ -124,20 +124,21 @@ Tensor sums_of_exponentials(const Tensor& log_terms, int dim, bool reverse) {
   Tensor out = run_scan(table().logcumsumexp, log_terms, dim, reverse);
   if (needs_grad(log_terms)) {
     const char* name = reverse ? "LogcumsumexpReversedBackward0" : "LogcumsumexpBackward0";
-    record(name, out, {&log_terms}, [dim, reverse, sx = save(log_terms), so = save_output(out)](const Tensor& g, Slots& d) {
-      // sum over i of g_i exp(x - out_i), for the positive and the negative part of g apart, in logarithms.
-      const Scalar none(-std::numeric_limits<double>::infinity());
-      const Tensor& x = sx.get();
-      // Minus infinity is the sum of nothing, which no element has a part in.
-      const Tensor found = so.get();
-      const Tensor out_value = masked_fill(found, eq(found, none.wrapped()), Scalar(0));
-      const auto part = [&](const Tensor& gradient) {
-        const Tensor logs = masked_fill(log(masked_fill(gradient, le(gradient, Scalar(0).wrapped()), Scalar(1))),
-                                        le(gradient, Scalar(0).wrapped()), none);
-        return exp(add(sums_of_exponentials(sub(logs, out_value), dim, !reverse), x));
-      };
-      d[0] = sub(part(g), part(neg(g)));
-    });
+    record(name, out, {&log_terms},
+           [dim, reverse, sx = save(log_terms), so = save_output(out)](const Tensor& g, Slots& d) {
+             // sum over i of g_i exp(x - out_i), for the positive and the negative part of g apart, in logarithms.
+             const Scalar none(-std::numeric_limits<double>::infinity());
+             const Tensor& x = sx.get();
+             // Minus infinity is the sum of nothing, which no element has a part in.
+             const Tensor found = so.get();
+             const Tensor out_value = masked_fill(found, eq(found, none.wrapped()), Scalar(0));
+             const auto part = [&](const Tensor& gradient) {
+               const Tensor logs = masked_fill(log(masked_fill(gradient, le(gradient, Scalar(0).wrapped()), Scalar(1))),
+                                               le(gradient, Scalar(0).wrapped()), none);
+               return exp(add(sums_of_exponentials(sub(logs, out_value), dim, !reverse), x));
+             };
+             d[0] = sub(part(g), part(neg(g)));
+           });
   }
   return out;
 }
@@ -145,8 +146,8 @@ Tensor sums_of_exponentials(const Tensor& log_terms, int dim, bool reverse) {
 }  // namespace
 
 Tensor cumsum(const Tensor& input, std::int64_t dim, std::optional<DType> dtype) {
-  return running_sum("CumsumBackward0", to_dtype(input, scan_dtype(input, dtype)), wrap_dim(dim, input.ndim(), "cumsum"),
-                     false);
+  return running_sum("CumsumBackward0", to_dtype(input, scan_dtype(input, dtype)),
+                     wrap_dim(dim, input.ndim(), "cumsum"), false);
 }
 Tensor cumsum_reversed(const Tensor& input, std::int64_t dim) {
   return running_sum("CumsumReversedBackward0", input, wrap_dim(dim, input.ndim(), "cumsum"), true);
@@ -194,7 +195,8 @@ Tensor diff(const Tensor& input, std::int64_t n, std::int64_t dim, const Tensor&
 
 FASTNN_OPS(scan) {
   op("cumsum(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", &cumsum, op_fn | op_method | op_inplace | op_out);
-  op("cumprod(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", &cumprod, op_fn | op_method | op_inplace | op_out);
+  op("cumprod(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", &cumprod,
+     op_fn | op_method | op_inplace | op_out);
   op("logcumsumexp(Tensor input, int dim) -> Tensor", &logcumsumexp, op_fn | op_method | op_out);
   op("cummax(Tensor input, int dim) -> (Tensor values, Tensor indices)", &cummax, op_fn | op_method);
   op("cummin(Tensor input, int dim) -> (Tensor values, Tensor indices)", &cummin, op_fn | op_method);

@@ -129,12 +129,14 @@ Tensor logsumexp(const Tensor& input, IntSpan dim, bool keepdim) {
     }
   }
   if (needs_grad(x)) {
-    record("LogsumexpBackward0", out, {&x}, [dims, keepdim, sx = save(x), so = save_output(out)](const Tensor& g, Slots& d) {
-      const Tensor y = dims.with_dims(so.get(), keepdim);
-      // Where the result is infinite the difference would be NaN.
-      const Tensor shift = masked_fill(y, eq(abs(y), Scalar(std::numeric_limits<double>::infinity()).wrapped()), Scalar(0));
-      d[0] = mul(exp(sub(sx.get(), shift)), dims.with_dims(g, keepdim));
-    });
+    record("LogsumexpBackward0", out, {&x},
+           [dims, keepdim, sx = save(x), so = save_output(out)](const Tensor& g, Slots& d) {
+             const Tensor y = dims.with_dims(so.get(), keepdim);
+             // Where the result is infinite the difference would be NaN.
+             const Tensor shift =
+                 masked_fill(y, eq(abs(y), Scalar(std::numeric_limits<double>::infinity()).wrapped()), Scalar(0));
+             d[0] = mul(exp(sub(sx.get(), shift)), dims.with_dims(g, keepdim));
+           });
   }
   return out;
 }
@@ -143,7 +145,8 @@ FASTNN_OPS(softmax) {
   op("softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor", &softmax, op_fn | op_method | op_out);
   op("log_softmax(Tensor input, int dim, dtype? dtype=None) -> Tensor", &log_softmax, op_fn | op_method | op_out);
   op("nn.softmax(Tensor input, int? dim=None, int _stacklevel=3, dtype? dtype=None) -> Tensor", &nn_softmax, op_fn);
-  op("nn.log_softmax(Tensor input, int? dim=None, int _stacklevel=3, dtype? dtype=None) -> Tensor", &nn_log_softmax, op_fn);
+  op("nn.log_softmax(Tensor input, int? dim=None, int _stacklevel=3, dtype? dtype=None) -> Tensor", &nn_log_softmax,
+     op_fn);
   op("nn.softmin(Tensor input, int? dim=None, int _stacklevel=3, dtype? dtype=None) -> Tensor", &nn_softmin, op_fn);
   op("logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor", &logsumexp, op_fn | op_method | op_out);
 }

@@ -84,7 +84,8 @@ Ordered ordered(const Rows& r, std::int64_t k, Launch launch) {
   return {r.restore(result.values), r.restore(result.indices)};
 }
 
-std::tuple<Tensor, Tensor> finish(const char* name, const Rows& r, const Ordered& found, const Tensor& input, bool keepdim) {
+std::tuple<Tensor, Tensor> finish(const char* name, const Rows& r, const Ordered& found, const Tensor& input,
+                                  bool keepdim) {
   const Tensor values = r.drop(found.values, keepdim);
   const Tensor indices = r.drop(found.indices, keepdim);
   record_selected(name, values, indices, input, r.dim, keepdim);
@@ -104,8 +105,9 @@ Tensor flat(const Tensor& input) {
 
 std::tuple<Tensor, Tensor> sort(const Tensor& input, std::int64_t dim, bool descending) {
   const Rows r("sort", input, dim);
-  const Ordered found =
-      ordered(r, r.n, [&](const View& values, const View& indices, const View& in) { table().sort(values, indices, in, descending); });
+  const Ordered found = ordered(r, r.n, [&](const View& values, const View& indices, const View& in) {
+    table().sort(values, indices, in, descending);
+  });
   return finish("SortBackward0", r, found, input, true);
 }
 
@@ -115,8 +117,8 @@ Tensor argsort(const Tensor& input, std::int64_t dim, bool descending) {
 
 std::tuple<Tensor, Tensor> topk(const Tensor& input, std::int64_t k, std::int64_t dim, bool largest, bool sorted) {
   const Rows r("topk", input, dim);
-  FASTNN_CHECK(k >= 0 && k <= r.n, ErrorKind::Runtime, "topk: selected index k out of range: got ", k, " for a dimension of size ",
-               r.n);
+  FASTNN_CHECK(k >= 0 && k <= r.n, ErrorKind::Runtime, "topk: selected index k out of range: got ", k,
+               " for a dimension of size ", r.n);
   FASTNN_CHECK(input.dtype() != DType::Bool, ErrorKind::NotImplemented, "\"topk_cpu\" not implemented for 'Bool'");
   const Ordered found = ordered(r, k, [&](const View& values, const View& indices, const View& in) {
     table().topk(values, indices, in, largest, sorted);
@@ -127,7 +129,8 @@ std::tuple<Tensor, Tensor> topk(const Tensor& input, std::int64_t k, std::int64_
 std::tuple<Tensor, Tensor> kthvalue(const Tensor& input, std::int64_t k, std::int64_t dim, bool keepdim) {
   const Rows r("kthvalue", input, dim);
   check_not_empty("kthvalue", r);
-  FASTNN_CHECK(k >= 1 && k <= r.n, ErrorKind::Runtime, "kthvalue(): selected number k out of range for dimension ", r.dim);
+  FASTNN_CHECK(k >= 1 && k <= r.n, ErrorKind::Runtime, "kthvalue(): selected number k out of range for dimension ",
+               r.dim);
   const Ordered found = ordered(r, 1, [&](const View& values, const View& indices, const View& in) {
     table().kth(values, indices, in, k - 1, false, false);
   });
@@ -137,16 +140,15 @@ std::tuple<Tensor, Tensor> kthvalue(const Tensor& input, std::int64_t k, std::in
 std::tuple<Tensor, Tensor> mode(const Tensor& input, std::int64_t dim, bool keepdim) {
   const Rows r("mode", input, dim);
   check_not_empty("mode", r);
-  const Ordered found = ordered(r, 1, [&](const View& values, const View& indices, const View& in) {
-    table().mode(values, indices, in);
-  });
+  const Ordered found = ordered(
+      r, 1, [&](const View& values, const View& indices, const View& in) { table().mode(values, indices, in); });
   return finish("ModeBackward0", r, found, input, keepdim);
 }
 
 namespace {
 
-std::tuple<Tensor, Tensor> median_along(const char* op, const char* name, const Tensor& input, std::int64_t dim, bool keepdim,
-                                        bool skip_nan) {
+std::tuple<Tensor, Tensor> median_along(const char* op, const char* name, const Tensor& input, std::int64_t dim,
+                                        bool keepdim, bool skip_nan) {
   const Rows r(op, input, dim);
   check_not_empty(op, r);
   const Ordered found = ordered(r, 1, [&](const View& values, const View& indices, const View& in) {
@@ -182,7 +184,9 @@ std::tuple<Tensor, Tensor> nanmedian(const Tensor& input, std::int64_t dim, bool
 std::tuple<Tensor, Tensor> sort_op(const Tensor& input, std::int64_t dim, bool descending, std::optional<bool>) {
   return sort(input, dim, descending);
 }
-Tensor argsort_op(const Tensor& input, std::int64_t dim, bool descending, bool) { return argsort(input, dim, descending); }
+Tensor argsort_op(const Tensor& input, std::int64_t dim, bool descending, bool) {
+  return argsort(input, dim, descending);
+}
 Tensor msort(const Tensor& input) { return std::get<0>(sort(input, 0, false)); }
 
 // --- unique ----------------------------------------------------------------------------------------------------------
@@ -198,13 +202,13 @@ Unique runs_of(const Tensor& sorted, bool want_runs, bool want_counts) {
   Unique result;
   if (want_runs) result.inverse = Tensor::empty({{n}}, DType::Int64);
   if (LaunchCount::counting) ++LaunchCount::value;
-  const std::int64_t count =
-      table().runs(starts.view(), want_runs ? result.inverse.view() : View{}, sorted.view());
+  const std::int64_t count = table().runs(starts.view(), want_runs ? result.inverse.view() : View{}, sorted.view());
   const Tensor first = narrow(starts, 0, 0, count);
   result.values = index_select(sorted, 0, first);
   if (want_counts) {
     const Tensor ends = cat(std::array{narrow(starts, 0, count > 0 ? 1 : 0, count > 0 ? count - 1 : 0),
-                                       Tensor::full({{count > 0 ? 1 : 0}}, static_cast<double>(n), DType::Int64)}, 0);
+                                       Tensor::full({{count > 0 ? 1 : 0}}, static_cast<double>(n), DType::Int64)},
+                            0);
     result.counts = sub(ends, first);
   }
   return result;
@@ -253,7 +257,8 @@ OpResult unique(const Tensor& input, bool, bool return_inverse, bool return_coun
   return unique_result(found, return_inverse, return_counts);
 }
 
-OpResult unique_consecutive(const Tensor& input, bool return_inverse, bool return_counts, std::optional<std::int64_t> dim) {
+OpResult unique_consecutive(const Tensor& input, bool return_inverse, bool return_counts,
+                            std::optional<std::int64_t> dim) {
   const GradModeGuard off(false);
   const int at = dim ? wrap_dim(*dim, input.ndim(), "unique_consecutive") : 0;
   const bool by_rows = dim && input.ndim() > 0;
@@ -275,28 +280,32 @@ std::tuple<Tensor, Tensor> median(const Tensor& input, std::int64_t dim, bool ke
   return median_along("median", "MedianBackward1", input, dim, keepdim, false);
 }
 
-// --- searching and counting -------------------------------------------------------------------------------------------
+// --- searching and counting
+// -------------------------------------------------------------------------------------------
 
 Tensor searchsorted(const Tensor& sorted, const Tensor& values, bool right, DType result, const Tensor& sorter) {
   const GradModeGuard off(false);
   const bool one_row = sorted.ndim() == 1;
-  FASTNN_CHECK(sorted.ndim() > 0, ErrorKind::Runtime, "searchsorted: the sorted sequence must have at least one dimension");
+  FASTNN_CHECK(sorted.ndim() > 0, ErrorKind::Runtime,
+               "searchsorted: the sorted sequence must have at least one dimension");
   Dims leading = sorted.sizes();
   Dims own = values.sizes();
   if (!one_row) {
-    FASTNN_CHECK(leading.size() == own.size(), ErrorKind::Runtime,
-                 "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
-                 "tensor and input value tensor must match, but we got boundaries tensor ", sorted.sizes(),
-                 " and input value tensor ", values.sizes());
+    FASTNN_CHECK(
+        leading.size() == own.size(), ErrorKind::Runtime,
+        "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+        "tensor and input value tensor must match, but we got boundaries tensor ",
+        sorted.sizes(), " and input value tensor ", values.sizes());
     leading.back() = own.back() = 1;
-    FASTNN_CHECK(leading == own, ErrorKind::Runtime,
-                 "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
-                 "tensor and input value tensor must match, but we got boundaries tensor ", sorted.sizes(),
-                 " and input value tensor ", values.sizes());
+    FASTNN_CHECK(
+        leading == own, ErrorKind::Runtime,
+        "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+        "tensor and input value tensor must match, but we got boundaries tensor ",
+        sorted.sizes(), " and input value tensor ", values.sizes());
   }
   FASTNN_CHECK(!sorter.defined() || sorter.sizes() == sorted.sizes(), ErrorKind::Runtime,
-               "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor ", sorted.sizes(),
-               "and got sorter tensor ", sorter.defined() ? sorter.sizes() : Dims());
+               "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor ",
+               sorted.sizes(), "and got sorter tensor ", sorter.defined() ? sorter.sizes() : Dims());
   FASTNN_CHECK(!sorter.defined() || sorter.dtype() == DType::Int64, ErrorKind::Runtime,
                "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype ",
                sorter.defined() ? sorter.dtype() : DType::Int64);
@@ -325,13 +334,14 @@ Tensor bincount(const Tensor& input, const Tensor& weights, std::int64_t minleng
   FASTNN_CHECK(minlength >= 0, ErrorKind::Runtime, "minlength should be >= 0");
   FASTNN_CHECK(!weights.defined() || weights.sizes() == input.sizes(), ErrorKind::Runtime,
                "weights should be 1-d and have the same length as input");
-  const DType dtype = !weights.defined()                       ? DType::Int64
+  const DType dtype = !weights.defined()                  ? DType::Int64
                       : weights.dtype() == DType::Float32 ? DType::Float32
-                                                               : DType::Float64;
+                                                          : DType::Float64;
   std::int64_t bins = minlength;
   const Tensor places = contiguous(to_dtype(input, DType::Int64));
   if (places.numel() > 0) {
-    FASTNN_CHECK(amin(places).item_int() >= 0, ErrorKind::Runtime, "bincount only supports 1-d non-negative integral inputs.");
+    FASTNN_CHECK(amin(places).item_int() >= 0, ErrorKind::Runtime,
+                 "bincount only supports 1-d non-negative integral inputs.");
     bins = std::max(bins, amax(places).item_int() + 1);
   }
   Tensor counts = zeros({{bins}}, dtype);
@@ -343,7 +353,8 @@ Tensor bincount(const Tensor& input, const Tensor& weights, std::int64_t minleng
 
 Tensor histc(const Tensor& input, std::int64_t bins, double low, double high) {
   const GradModeGuard off(false);
-  FASTNN_CHECK(input.is_floating(), ErrorKind::NotImplemented, "\"histogram_cpu\" not implemented for '", input.dtype(), "'");
+  FASTNN_CHECK(input.is_floating(), ErrorKind::NotImplemented, "\"histogram_cpu\" not implemented for '", input.dtype(),
+               "'");
   FASTNN_CHECK(bins > 0, ErrorKind::Runtime, "torch.histc(): bins must be > 0, but got ", bins);
   const Tensor x = flat(to_dtype(input, compute_type(input.dtype())));
   if (low == high && x.numel() > 0) {
@@ -354,8 +365,8 @@ Tensor histc(const Tensor& input, std::int64_t bins, double low, double high) {
     low -= 1;
     high += 1;
   }
-  FASTNN_CHECK(std::isfinite(low) && std::isfinite(high), ErrorKind::Runtime, "torch.histc: range of [", low, ", ", high,
-               "] is not finite");
+  FASTNN_CHECK(std::isfinite(low) && std::isfinite(high), ErrorKind::Runtime, "torch.histc: range of [", low, ", ",
+               high, "] is not finite");
   FASTNN_CHECK(low < high, ErrorKind::Runtime, "torch.histc: max must be larger than min");
   Tensor counts = zeros({{bins}}, x.dtype());
   if (LaunchCount::counting) ++LaunchCount::value;
@@ -371,7 +382,8 @@ Tensor searchsorted_op(const Tensor& sorted, const Tensor& values, bool out_int3
                "torch.searchsorted(): side can only be 'left' or 'right' but got ", side.value_or(""));
   FASTNN_CHECK(!side || !right || *side == "right", ErrorKind::Runtime,
                "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True");
-  return searchsorted(sorted, values, right || side.value_or("left") == "right", out_int32 ? DType::Int32 : DType::Int64, sorter);
+  return searchsorted(sorted, values, right || side.value_or("left") == "right",
+                      out_int32 ? DType::Int32 : DType::Int64, sorter);
 }
 Tensor bucketize(const Tensor& values, const Tensor& boundaries, bool out_int32, bool right) {
   FASTNN_CHECK(boundaries.ndim() == 1, ErrorKind::Runtime, "boundaries tensor must be 1 dimension, but got dim(",
@@ -387,26 +399,30 @@ Tensor histc_op(const Tensor& input, std::int64_t bins, const Scalar& low, const
 FASTNN_OPS(sort) {
   constexpr unsigned both = op_fn | op_method;
   constexpr unsigned every = op_fn | op_method | op_out;
-  op("sort(Tensor input, int dim=-1, bool descending=False, *, bool? stable=None) -> (Tensor values, Tensor indices)", &sort_op,
-     every);
+  op("sort(Tensor input, int dim=-1, bool descending=False, *, bool? stable=None) -> (Tensor values, Tensor indices)",
+     &sort_op, every);
   op("argsort(Tensor input, int dim=-1, bool descending=False, bool stable=False) -> Tensor", &argsort_op, both);
   op("msort(Tensor input) -> Tensor", &msort, every);
-  op("topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)", &topk,
+  op("topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
+     &topk, every);
+  op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", &kthvalue,
      every);
-  op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", &kthvalue, every);
   op("mode(Tensor input, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)", &mode, every);
   op("median(Tensor input) -> Tensor", &median_all, both);
   op("median(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &median, every);
   op("nanmedian(Tensor input) -> Tensor", &nanmedian_all, both);
   op("nanmedian(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &nanmedian, every);
-  op("unique(Tensor input, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor",
+  op("unique(Tensor input, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> "
+     "Tensor",
      &unique, both);
   op("unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor",
      &unique_consecutive, both);
-  op("searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? side=None, "
-     "Tensor? sorter=None) -> Tensor", &searchsorted_op, op_fn | op_out);
-  op("bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor", &bucketize,
-     op_fn | op_out);
+  op("searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? "
+     "side=None, "
+     "Tensor? sorter=None) -> Tensor",
+     &searchsorted_op, op_fn | op_out);
+  op("bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor",
+     &bucketize, op_fn | op_out);
   op("bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor", &bincount, both);
   op("histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0) -> Tensor", &histc_op, every);
 }
