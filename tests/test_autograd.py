@@ -14,6 +14,8 @@ import fastnn
 from fastnn import autograd
 from fastnn.autograd import Function, gradcheck, gradgradcheck
 
+pytestmark = pytest.mark.asan
+
 
 def leaf(*values):
     return fastnn.tensor(list(values), dtype=fastnn.float64, requires_grad=True)
@@ -203,7 +205,7 @@ def test_inference_tensors_stay_out_of_graphs():
         x.add_(1)
     w = fastnn.ones(2, requires_grad=True)
     with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward"):
-        x * w  # noqa: B018
+        x * w
 
 
 def test_detach_shares_memory_and_stops_gradients():

@@ -130,8 +130,14 @@ CONVOLUTION_ERRORS = {
         lambda f: f.conv2d(f.ones(1, 2, 5, 5), f.ones(4, 3, 3, 3)),
         r"Given groups=1, weight of size \[4, 3, 3, 3\], expected input\[1, 2, 5, 5\] to have 3 channels, but got 2",
     ),
-    "rank": (lambda f: f.conv2d(f.ones(5, 5), f.ones(4, 3, 3, 3)), r"Expected 3D \(unbatched\) or 4D \(batched\) input"),
-    "bias": (lambda f: f.conv2d(f.ones(1, 3, 5, 5), f.ones(4, 3, 3, 3), f.ones(3)), "expected bias to be 1-dimensional"),
+    "rank": (
+        lambda f: f.conv2d(f.ones(5, 5), f.ones(4, 3, 3, 3)),
+        r"Expected 3D \(unbatched\) or 4D \(batched\) input",
+    ),
+    "bias": (
+        lambda f: f.conv2d(f.ones(1, 3, 5, 5), f.ones(4, 3, 3, 3), f.ones(3)),
+        "expected bias to be 1-dimensional",
+    ),
     "kernel too large": (
         lambda f: f.conv2d(f.ones(1, 3, 2, 2), f.ones(4, 3, 3, 3)),
         "Kernel size can't be greater than actual input size",
@@ -237,7 +243,10 @@ POOL_ERRORS = {
     "padding": (lambda f: f.nn.functional.max_pool2d(f.ones(1, 5, 5), 2, padding=2), "at most half"),
     "stride": (lambda f: f.nn.functional.max_pool2d(f.ones(1, 5, 5), 2, 0), "stride should not be zero"),
     "too small": (lambda f: f.nn.functional.avg_pool2d(f.ones(1, 2, 2), 3), "Output size is too small"),
-    "divisor": (lambda f: f.nn.functional.avg_pool2d(f.ones(1, 5, 5), 2, divisor_override=0), "divisor must be not zero"),
+    "divisor": (
+        lambda f: f.nn.functional.avg_pool2d(f.ones(1, 5, 5), 2, divisor_override=0),
+        "divisor must be not zero",
+    ),
     "empty": (lambda f: f.nn.functional.max_pool2d(f.ones(2, 0, 5, 5), 2), "non-zero size"),
 }
 
@@ -303,10 +312,22 @@ def test_pad_with_a_value() -> None:
 
 PAD_ERRORS = {
     "odd": (lambda f: f.nn.functional.pad(f.ones(2, 3), (1,)), "divisible by 2", RuntimeError),
-    "too long": (lambda f: f.nn.functional.pad(f.ones(3), (1, 1, 1, 1)), "less than or equal to two times", RuntimeError),
+    "too long": (
+        lambda f: f.nn.functional.pad(f.ones(3), (1, 1, 1, 1)),
+        "less than or equal to two times",
+        RuntimeError,
+    ),
     "negative": (lambda f: f.nn.functional.pad(f.ones(2, 3), (-2, -2)), "negative output size", RuntimeError),
-    "mode": (lambda f: f.nn.functional.pad(f.ones(2, 3), (1, 1), "mirror"), "Unrecognised padding mode", NotImplementedError),
-    "reflect": (lambda f: f.nn.functional.pad(f.ones(2, 3), (3, 1), "reflect"), "less than the corresponding", RuntimeError),
+    "mode": (
+        lambda f: f.nn.functional.pad(f.ones(2, 3), (1, 1), "mirror"),
+        "Unrecognised padding mode",
+        NotImplementedError,
+    ),
+    "reflect": (
+        lambda f: f.nn.functional.pad(f.ones(2, 3), (3, 1), "reflect"),
+        "less than the corresponding",
+        RuntimeError,
+    ),
     "circular": (lambda f: f.nn.functional.pad(f.ones(2, 3), (4, 1), "circular"), "more than once", RuntimeError),
 }
 

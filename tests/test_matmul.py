@@ -28,7 +28,14 @@ SHAPES = [
     ((1, 1), (1, 1)),
     ((130, 70), (70, 90)),
 ]
-EMPTY = [((0, 3), (3, 5)), ((4, 0), (0, 5)), ((4, 3), (3, 0)), ((0, 4, 3), (0, 3, 5)), ((2, 4, 0), (0, 5)), ((0,), (0,))]
+EMPTY = [
+    ((0, 3), (3, 5)),
+    ((4, 0), (0, 5)),
+    ((4, 3), (3, 0)),
+    ((0, 4, 3), (0, 3, 5)),
+    ((2, 4, 0), (0, 5)),
+    ((0,), (0,)),
+]
 
 
 @pytest.mark.parametrize(("a", "b"), SHAPES + EMPTY)
@@ -47,8 +54,9 @@ def test_matmul_dtypes(dtype: str, a: tuple[int, ...], b: tuple[int, ...]) -> No
 def test_matmul_of_integers_wraps(dtype: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     x, y = (rng.integers(0, 120, shape).astype(dtype) for shape in (a, b))
-    ours = fastnn.matmul(fastnn.tensor(x.tolist(), dtype=getattr(fastnn, dtype)),
-                         fastnn.tensor(y.tolist(), dtype=getattr(fastnn, dtype)))
+    ours = fastnn.matmul(
+        fastnn.tensor(x.tolist(), dtype=getattr(fastnn, dtype)), fastnn.tensor(y.tolist(), dtype=getattr(fastnn, dtype))
+    )
     expected = (x.astype(np.int64) @ y.astype(np.int64)).astype(dtype)
     assert np.array_equal(np.array(ours.tolist(), dtype=dtype), expected)
 
@@ -314,7 +322,10 @@ ERRORS = {
     "dot of matrices": (lambda f: f.dot(f.ones(2, 3), f.ones(3)), "1D tensors expected, but got 2D and 1D tensors"),
     "dot of different lengths": (lambda f: f.dot(f.ones(2), f.ones(3)), "inconsistent tensor size"),
     "mv of different sizes": (lambda f: f.mv(f.ones(2, 3), f.ones(2)), "size mismatch"),
-    "addmm of a wrong shape": (lambda f: f.addmm(f.ones(3, 5), f.ones(2, 3), f.ones(3, 5)), "must match the existing size"),
+    "addmm of a wrong shape": (
+        lambda f: f.addmm(f.ones(3, 5), f.ones(2, 3), f.ones(3, 5)),
+        "must match the existing size",
+    ),
     "matmul of bool": (lambda f: f.ones(2, 2).bool() @ f.ones(2, 2).bool(), "not implemented for 'Bool'"),
     "einsum with too few operands": (lambda f: f.einsum("ij,jk", f.ones(2, 2)), "fewer operands were provided"),
     "einsum with too many operands": (lambda f: f.einsum("ij", f.ones(2, 2), f.ones(2)), "more operands were provided"),

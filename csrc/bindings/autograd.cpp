@@ -297,7 +297,10 @@ void init_autograd(py::module_& module) {
   module.def("is_grad_enabled", [] { return grad_mode().enabled; }, "Whether gradients are recorded.");
   module.def("_set_grad_enabled", [](bool on) { grad_mode().enabled = on; });
   module.def("is_inference_mode_enabled", [] { return grad_mode().inference; }, "Whether inference mode is on.");
-  module.def("_set_inference_mode", [](bool on) { grad_mode().inference = on; });
+  module.def("_set_inference_mode", [](bool on) {
+    grad_mode().inference = on;
+    makes_inference_tensors() = on;
+  });
   module.def("is_anomaly_enabled", [] { return grad_mode().anomaly; }, "Whether anomaly mode is on.");
   module.def("_set_anomaly_enabled", [](bool on, bool check_nan) {
     grad_mode().anomaly = on;

@@ -17,7 +17,8 @@ namespace {
 bool is_index_sequence(PyObject* object) { return PyList_Check(object) || PyTuple_Check(object); }
 
 bool is_array_like(PyObject* object) {
-  return !is_tensor(object) && (is_index_sequence(object) || PyObject_HasAttrString(object, "__array_interface__") || PyRange_Check(object));
+  return !is_tensor(object) && (is_index_sequence(object) || PyRange_Check(object) ||
+                                  (PySequence_Check(object) && PyObject_HasAttrString(object, "__array_interface__")));
 }
 
 // How many dimensions of the tensor an index item uses up.

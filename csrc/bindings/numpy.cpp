@@ -69,7 +69,8 @@ struct BorrowedBuffer {
   }
 };
 
-Tensor from_buffer_object(py::handle object, const char* op) {
+// `copied` says that the caller only reads, so that read-only memory needs no warning.
+Tensor from_buffer_object(py::handle object, const char* op, bool copied = false) {
   auto borrowed = std::make_unique<BorrowedBuffer>();
   Py_buffer& buffer = borrowed->buffer;
   bool writable = true;
@@ -103,7 +104,7 @@ Tensor from_buffer_object(py::handle object, const char* op) {
     if (buffer.shape[i] == 0) extent = 0;
   }
   for (int i = 0; i < sizes.size() && extent > 0; ++i) extent += (sizes[i] - 1) * strides[i];
-  if (!writable) {
+  if (!writable && !copied) {
     constexpr const char* kWarning =
         "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to "
         "this tensor will result in undefined behavior. You may want to copy the array to protect its data or make it "
@@ -205,8 +206,9 @@ py::array to_numpy(const py::object& self, bool force) {
 
 // --- nested data -------------------------------------------------------------------------------------------------
 
+// NumPy's scalars have the interface of an array too, but are no sequences.
 bool is_array(py::handle object) {
-  return !is_tensor(object.ptr()) && py::hasattr(object, "__array_interface__") && PyObject_CheckBuffer(object.ptr());
+  return !is_tensor(object.ptr()) && PySequence_Check(object.ptr()) && py::hasattr(object, "__array_interface__") && PyObject_CheckBuffer(object.ptr());
 }
 
 struct NestedShape {
@@ -230,7 +232,7 @@ void infer(py::handle data, int depth, NestedShape& shape) {
   constexpr int kDeepest = 128;
   FASTNN_CHECK(depth < kDeepest, ErrorKind::Value, "too many dimensions '", Py_TYPE(data.ptr())->tp_name, "'");
   if (is_tensor(data.ptr()) || is_array(data)) {
-    const Tensor tensor = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()");
+    const Tensor tensor = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
     if (!shape.any) {
       for (const std::int64_t size : tensor.sizes()) shape.sizes.push_back(size);
     }
@@ -280,7 +282,7 @@ void fill_nested(py::handle data, const Tensor& out, int depth, std::int64_t off
     return;
   }
   if (is_tensor(data.ptr()) || is_array(data)) {
-    const Tensor source = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()");
+    const Tensor source = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
     Dims sizes;
     Dims strides;
     for (int d = depth; d < out.ndim(); ++d) {
@@ -390,8 +392,9 @@ void tensor_buffer_slots(void*& get, void*& release) {
 }
 
 Tensor tensor_from_data(py::handle data, std::optional<DType> dtype) {
-  if (is_tensor(data.ptr()) || is_array(data)) {
-    const Tensor source = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()");
+  const bool numpy_scalar = !is_sequence(data) && !is_tensor(data.ptr()) && py::hasattr(data, "__array_interface__");
+  if (is_tensor(data.ptr()) || is_array(data) || numpy_scalar) {
+    const Tensor source = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
     const GradModeGuard no_grad(false);
     Tensor result = Tensor::empty(source.sizes(), dtype.value_or(source.dtype()));
     copy_raw(result, source);
@@ -401,7 +404,6 @@ Tensor tensor_from_data(py::handle data, std::optional<DType> dtype) {
   infer(data, 0, shape);
   Tensor result = Tensor::empty(shape.sizes, dtype.value_or(shape.promotion.result()));
   fill_nested(data, result, 0, 0);
-  result.impl()->inference = grad_mode().inference;
   return result;
 }
 

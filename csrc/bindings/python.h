@@ -88,6 +88,7 @@ void init_autograd(py::module_& module);
 void init_numpy(py::module_& module);        // NumPy, buffer protocol, tensor() from nested data
 void tensor_buffer_slots(void*& get, void*& release);
 void init_dlpack(py::module_& module);
+void init_module_base(py::module_& module);  // the base of nn.Module
 void init_random(py::module_& module);
 void init_system(py::module_& module);       // threads, memory, information
 

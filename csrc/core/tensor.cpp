@@ -18,6 +18,11 @@ void TensorImpl::set_geometry(Dims new_sizes, Dims new_strides) {
   contiguous = View{nullptr, dtype, sizes.size(), sizes.data(), strides.data()}.contiguous();
 }
 
+bool& makes_inference_tensors() {
+  thread_local bool inference = false;
+  return inference;
+}
+
 namespace {
 
 void check_sizes(IntSpan sizes, const char* op) {
@@ -59,6 +64,7 @@ Tensor Tensor::empty(IntSpan sizes, DType dtype) {
   impl->storage = Storage::allocate(bytes_of(impl->numel, dtype, sizes));
   impl->sizes = Dims(sizes);
   if (!sizes.empty()) impl->strides = contiguous_strides(sizes);
+  impl->inference = makes_inference_tensors();
   return Tensor(std::move(impl));
 }
 
@@ -74,6 +80,7 @@ Tensor Tensor::empty_strided(IntSpan sizes, IntSpan strides, DType dtype) {
   impl->dtype = dtype;
   impl->storage = Storage::allocate(bytes_of(extent(sizes, strides), dtype, sizes));
   impl->set_geometry(Dims(sizes), Dims(strides));
+  impl->inference = makes_inference_tensors();
   return Tensor(std::move(impl));
 }
 

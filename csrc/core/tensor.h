@@ -112,6 +112,9 @@ class Tensor {
 
 using TensorList = std::span<const Tensor>;
 
+// Whether this thread makes tensors that never take part in a graph (inference mode).
+bool& makes_inference_tensors();
+
 // Whether every element has its own place and there are no gaps, in some order of dimensions.
 bool is_dense(IntSpan sizes, IntSpan strides);
 // Strides of a dense tensor with the order of dimensions of the given ones.

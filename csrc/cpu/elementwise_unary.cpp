@@ -148,7 +148,7 @@ struct Erfinv {
     for (int step = 0; step < 2; ++step) {
       // Through erfc where 1 - |erf| is small, so that nothing cancels.
       const double error = std::abs(x) < 1 ? std::erf(x) - y
-                                           : std::copysign((1 - std::abs(y)) - std::erfc(std::abs(x)), y);
+                                           : std::copysign(1., y) * ((1 - std::abs(y)) - std::erfc(std::abs(x)));
       x -= error / (kTwoOverSqrtPi * std::exp(-x * x));
     }
     return x;

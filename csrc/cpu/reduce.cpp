@@ -126,12 +126,12 @@ class Tree {
   W level_[56];
 };
 
-// n contiguous elements.
+// n contiguous elements: the lanes of a few packs, which are combined in the wide type.
 template <class Op, class C>
-C reduce_block(const C* x, std::int64_t n, C context) {
+Wide<C> reduce_block(const C* x, std::int64_t n, C context) {
   constexpr int kUnroll = 4;
   constexpr int kWidth = kLanes<C>;
-  C result = identity<Op, C>();
+  Wide<C> result = identity<Op, Wide<C>>();
   std::int64_t i = 0;
   if (n >= kWidth) {
     const Pack<C> c = splat(context);
@@ -142,15 +142,19 @@ C reduce_block(const C* x, std::int64_t n, C context) {
     }
     for (; i + kWidth <= n; i += kWidth) acc[0] = Op::step(acc[0], load_pack(x + i), c);
     const Pack<C> all = Op::join(Op::join(acc[0], acc[1]), Op::join(acc[2], acc[3]));
-    C lanes[kWidth];
-    store_pack(lanes, all);
+    C narrow[kWidth];
+    store_pack(narrow, all);
+    Wide<C> lanes[kWidth];
+    for (int k = 0; k < kWidth; ++k) lanes[k] = narrow[k];
     for (int half = kWidth / 2; half > 0; half /= 2) {
       for (int k = 0; k < half; ++k) lanes[k] = Op::join(lanes[k], lanes[k + half]);
     }
     result = lanes[0];
   }
-  for (; i < n; ++i) result = Op::step(result, x[i], context);
-  return result;
+  if (i == n) return result;
+  C rest = identity<Op, C>();
+  for (; i < n; ++i) rest = Op::step(rest, x[i], context);
+  return Op::join(result, static_cast<Wide<C>>(rest));
 }
 
 struct Problem {
@@ -520,7 +524,7 @@ struct Found {
 // The best of n <= kBlock contiguous elements: its value first, vectorised, then where it is.
 template <class Op, class C>
 Found<C> select_block(const C* x, std::int64_t n) {
-  const C best = reduce_block<Op, C>(x, n, C(0));
+  const C best = static_cast<C>(reduce_block<Op, C>(x, n, C(0)));
   std::int64_t i = 0;
   if (best == best) {
     while (i < n && !(x[i] == best)) ++i;

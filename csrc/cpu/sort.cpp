@@ -285,7 +285,9 @@ void mode(const View& values, const View& indices, const View& in) {
       std::int64_t longest = 0;
       for (std::int64_t begin = 0; begin < n;) {
         std::int64_t end = begin + 1;
-        while (end < n && items[end].key == items[begin].key) ++end;
+        // No NaN is equal to another.
+        const bool is_nan = kFloating<T> && items[begin].key == kNanKey<T>;
+        while (!is_nan && end < n && items[end].key == items[begin].key) ++end;
         if (end - begin > longest) {
           longest = end - begin;
           best = end - 1;

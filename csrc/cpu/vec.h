@@ -7,6 +7,9 @@
 // and round at store. Nothing here needs aligned memory.
 #pragma once
 
+// Eigen's fast square root is an approximation that loses zeros and subnormal numbers.
+#define EIGEN_FAST_MATH 0
+
 #include <Eigen/Core>
 #include <cstdint>
 #include <type_traits>

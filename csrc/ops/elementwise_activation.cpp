@@ -22,7 +22,18 @@ void check_floating(const char* op, const Tensor& input) {
 }
 
 // min(x, 0) of a tensor that takes part in an exponential, where the positive side is replaced anyway.
-Tensor negative_part(const Tensor& x) { return clamp(x, std::nullopt, Scalar(0.0)); }
+Tensor negative_part(const Tensor& x) {
+  const Tensor zero = Tensor::wrapped(0.0);
+  return where(lt(x, zero), x, zero);
+}
+
+// A number as a tensor of this dtype would hold it: 16-bit floats are compared with a bound of their own precision.
+double rounded_to(DType dtype, double value) {
+  const auto narrow = static_cast<float>(value);
+  if (dtype == DType::Float16) return static_cast<double>(static_cast<float>(Half(narrow)));
+  if (dtype == DType::BFloat16) return static_cast<double>(static_cast<float>(BFloat16(narrow)));
+  return value;
+}
 
 // A function that is linear between its kinks, whose slope is known from the result.
 Tensor piecewise_from_output(const char* op, const char* node, Pointwise forward, Pointwise backward, const Tensor& x,
@@ -92,14 +103,14 @@ Tensor hardsigmoid(const Tensor& input) {
 Tensor hardshrink(const Tensor& input, double lambd) {
   check_floating("hardshrink_cpu", input);
   return piecewise_from_input("hardshrink", "HardshrinkBackward0", table().hardshrink, table().shrink_backward, input,
-                              params_of(lambd));
+                              params_of(rounded_to(input.dtype(), lambd)));
 }
 
 Tensor softshrink(const Tensor& input, double lambd) {
   check_floating("softshrink_cpu", input);
   FASTNN_CHECK(lambd >= 0, ErrorKind::Runtime, "lambda must be greater or equal to 0, but found to be ", lambd, ".");
   return piecewise_from_input("softshrink", "SoftshrinkBackward0", table().softshrink, table().shrink_backward, input,
-                              params_of(lambd));
+                              params_of(rounded_to(input.dtype(), lambd)));
 }
 
 Tensor hardswish(const Tensor& input) {

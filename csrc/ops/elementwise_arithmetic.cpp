@@ -27,6 +27,11 @@ Params number_params(const Scalar& value) {
   return params;
 }
 
+// A number that stands for a tensor takes part in formulas in the dtype of the result.
+Tensor in_formula(const Tensor& operand, DType dtype) {
+  return operand.impl()->wrapped_number ? Tensor::full({}, operand.item_double(), dtype) : operand;
+}
+
 Tensor binary(const char* op, Pointwise kernel, const Tensor& a, const Tensor& b, DType dtype,
               Needs needs = Needs::Input) {
   return pointwise(op, kernel, {&a, &b}, dtype, dtype, {}, needs);
@@ -121,7 +126,7 @@ namespace {
 // A quotient rounded by `kernel`: piecewise constant.
 Tensor rounded_division(const char* op, Pointwise kernel, const Tensor& a, const Tensor& b) {
   const DType dtype = result_type(a, b);
-  Tensor out = binary(op, kernel, a, b, dtype == DType::Bool ? DType::UInt8 : dtype, Needs::Nothing);
+  Tensor out = binary(op, kernel, a, b, dtype, Needs::Nothing);
   if (needs_grad(a, b)) {
     record_pointwise("DivBackward1", out, {&a, &b}, [](const Tensor& g, Slots& d) {
       if (d.wants(0)) d[0] = zeros_of(g);
@@ -193,7 +198,8 @@ Tensor pow(const Tensor& base, const Scalar& exponent) {
   TypePromotion promotion;
   promotion.add(base);
   promotion.add(exponent);
-  const DType dtype = promotion.result() == DType::Bool ? DType::Int64 : promotion.result();
+  const DType dtype = promotion.result();
+  if (dtype == DType::Bool) return logical_or(base, Tensor::wrapped(exponent.i == 0));
   FASTNN_CHECK(is_floating(dtype) || exponent.to_int() >= 0, ErrorKind::Runtime,
                "Integers to negative integer powers are not allowed.");
   Tensor out = power(base, exponent, dtype);
@@ -214,13 +220,12 @@ Tensor pow(const Tensor& base, const Scalar& exponent) {
 }
 
 Tensor pow(const Tensor& base, const Tensor& exponent) {
-  const DType promoted = result_type(base, exponent);
-  const DType dtype = promoted == DType::Bool ? DType::Int64 : promoted;
+  const DType dtype = result_type(base, exponent);
   Tensor out = binary("pow", table().pow, base, exponent, dtype);
   if (needs_grad(base, exponent)) {
     record_pointwise(
         "PowBackward1", out, {&base, &exponent},
-        [sx = save(base), sn = save(exponent), sy = save_output(out)](const Tensor& g, Slots& d) {
+        [sx = save(in_formula(base, dtype)), sn = save(in_formula(exponent, dtype)), sy = save_output(out)](const Tensor& g, Slots& d) {
           const Tensor& x = sx.get();
           const Tensor& n = sn.get();
           const Scalar zero(0.0);
@@ -238,7 +243,8 @@ Tensor pow(const Tensor& base, const Tensor& exponent) {
 }
 
 Tensor float_power(const Tensor& base, const Tensor& exponent) {
-  return pow(to_dtype(base, DType::Float64), to_dtype(exponent, DType::Float64));
+  return pow(in_formula(to_dtype(base, DType::Float64), DType::Float64),
+             in_formula(to_dtype(exponent, DType::Float64), DType::Float64));
 }
 
 // --- functions of two operands ---------------------------------------------------------------------------------------
@@ -432,7 +438,7 @@ Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight) {
   Tensor out = pointwise("lerp", table().lerp, {&start, &end, &weight}, dtype, dtype);
   if (needs_grad(start, end, weight)) {
     record_pointwise("LerpBackward0", out, {&start, &end, &weight},
-                     [ss = save(start, weight), se = save(end, weight), sw = save(weight)](const Tensor& g, Slots& d) {
+                     [ss = save(start, weight), se = save(end, weight), sw = save(in_formula(weight, dtype))](const Tensor& g, Slots& d) {
                        if (d.wants(0)) d[0] = g * (1.0 - sw.get());
                        if (d.wants(1)) d[1] = g * sw.get();
                        if (d.wants(2)) d[2] = g * (se.get() - ss.get());

@@ -87,8 +87,6 @@ Tensor masked_fill(const Tensor& input, const Tensor& mask, const Tensor& value)
   FASTNN_CHECK(value.ndim() == 0, ErrorKind::Runtime,
                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with ", value.ndim(),
                " dimension(s).");
-  FASTNN_CHECK(can_cast(value.dtype(), input.dtype()), ErrorKind::Runtime, "value cannot be converted to type ",
-               info(input.dtype()).name, " without overflow");
   const DType dtype = input.dtype();
   Tensor out = pointwise_output("masked_fill", {&input, &mask}, dtype, Needs::Nothing);
   pointwise_into("masked_fill", table().where, out, {&mask, &value, &input}, dtype);

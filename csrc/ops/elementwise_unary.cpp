@@ -61,14 +61,21 @@ Tensor floor(const Tensor& input) { return rounded("floor", "FloorBackward0", ta
 Tensor ceil(const Tensor& input) { return rounded("ceil", "CeilBackward0", table().ceil, input); }
 Tensor trunc(const Tensor& input) { return rounded("trunc", "TruncBackward0", table().trunc, input); }
 
-Tensor round(const Tensor& input, std::int64_t decimals) {
-  if (decimals == 0) return rounded("round", "RoundBackward0", table().round, input);
+namespace {
+Tensor round_to_integer(const Tensor& input) { return rounded("round", "RoundBackward0", table().round, input); }
+
+Tensor round_to_decimals(const Tensor& input, std::int64_t decimals) {
   FASTNN_CHECK(is_floating(input.dtype()), ErrorKind::NotImplemented, "\"round_vml_cpu\" not implemented for '",
                input.dtype(), "'");
   Params params;
   params.i[0] = decimals;
   params.d[0] = std::pow(10.0, std::abs(static_cast<double>(decimals)));
   return stepped("round", "RoundBackward1", table().round_decimals, input, params);
+}
+}  // namespace
+
+Tensor round(const Tensor& input, std::int64_t decimals) {
+  return decimals == 0 ? round_to_integer(input) : round_to_decimals(input, decimals);
 }
 
 Tensor frac(const Tensor& input) {
@@ -197,7 +204,8 @@ FASTNN_OPS(elementwise_unary) {
   op("polygamma(Tensor input, int n) -> Tensor", &polygamma_method, op_method | op_inplace_direct);
   op("floor(Tensor input) -> Tensor", &floor, kUnary);
   op("ceil(Tensor input) -> Tensor", &ceil, kUnary);
-  op("round(Tensor input, *, int decimals=0) -> Tensor", &round, kUnary);
+  op("round(Tensor input) -> Tensor", &round_to_integer, kUnary);
+  op("round(Tensor input, *, int decimals) -> Tensor", &round_to_decimals, kUnary);
   op("trunc(Tensor input) -> Tensor", &trunc, kUnary);
   op("fix(Tensor input) -> Tensor", &trunc, kUnary);
   op("frac(Tensor input) -> Tensor", &frac, kUnary);

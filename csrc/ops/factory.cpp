@@ -11,11 +11,6 @@ namespace fastnn {
 
 namespace {
 
-Tensor marked(Tensor tensor) {
-  tensor.impl()->inference = grad_mode().inference;
-  return tensor;
-}
-
 template <class T, class V>
 T typed(V value) {
   if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
@@ -36,7 +31,7 @@ void fill(const Tensor& tensor, const Scalar& value) {
 }
 
 Tensor empty_op(IntSpan size, std::optional<DType> dtype) {
-  return marked(Tensor::empty(size, dtype.value_or(default_dtype())));
+  return Tensor::empty(size, dtype.value_or(default_dtype()));
 }
 Tensor zeros_op(IntSpan size, std::optional<DType> dtype) { return zeros(size, dtype.value_or(default_dtype())); }
 Tensor ones_op(IntSpan size, std::optional<DType> dtype) { return ones(size, dtype.value_or(default_dtype())); }
@@ -44,7 +39,7 @@ Tensor full_op(IntSpan size, const Scalar& value, std::optional<DType> dtype) {
   return full(size, value, dtype.value_or(value.dtype()));
 }
 Tensor empty_like_op(const Tensor& input, std::optional<DType> dtype) {
-  return marked(Tensor::empty_like(input, dtype.value_or(input.dtype())));
+  return Tensor::empty_like(input, dtype.value_or(input.dtype()));
 }
 Tensor full_like_op(const Tensor& input, const Scalar& value, std::optional<DType> dtype) {
   Tensor result = empty_like_op(input, dtype);
@@ -54,7 +49,7 @@ Tensor full_like_op(const Tensor& input, const Scalar& value, std::optional<DTyp
 Tensor zeros_like_op(const Tensor& input, std::optional<DType> dtype) { return full_like_op(input, Scalar(0), dtype); }
 Tensor ones_like_op(const Tensor& input, std::optional<DType> dtype) { return full_like_op(input, Scalar(1), dtype); }
 Tensor new_empty(const Tensor& self, IntSpan size, std::optional<DType> dtype) {
-  return marked(Tensor::empty(size, dtype.value_or(self.dtype())));
+  return Tensor::empty(size, dtype.value_or(self.dtype()));
 }
 Tensor new_zeros(const Tensor& self, IntSpan size, std::optional<DType> dtype) {
   return zeros(size, dtype.value_or(self.dtype()));
@@ -66,7 +61,7 @@ Tensor new_full(const Tensor& self, IntSpan size, const Scalar& value, std::opti
   return full(size, value, dtype.value_or(self.dtype()));
 }
 Tensor empty_strided_op(IntSpan size, IntSpan stride, std::optional<DType> dtype) {
-  return marked(Tensor::empty_strided(size, stride, dtype.value_or(default_dtype())));
+  return Tensor::empty_strided(size, stride, dtype.value_or(default_dtype()));
 }
 
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::optional<DType> dtype) {
@@ -87,7 +82,7 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::o
     const std::int64_t span = end.i - start.i;
     count = (span + step.i - (step.i > 0 ? 1 : -1)) / step.i;
   }
-  Tensor out = marked(Tensor::empty(Dims{count}, result));
+  Tensor out = Tensor::empty(Dims{count}, result);
   visit_dtype(result, [&]<class T>() {
     T* data = out.as<T>();
     if (!floating && !is_floating(result)) {
@@ -107,7 +102,7 @@ Tensor arange_end(const Scalar& end, std::optional<DType> dtype) { return arange
 Tensor linspace(const Scalar& start, const Scalar& end, std::int64_t steps, std::optional<DType> dtype) {
   FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "linspace: number of steps must be non-negative, got ", steps);
   const DType result = dtype.value_or(default_dtype());
-  Tensor out = marked(Tensor::empty(Dims{steps}, result));
+  Tensor out = Tensor::empty(Dims{steps}, result);
   visit_dtype(result, [&]<class T>() {
     T* data = out.as<T>();
     using C = std::conditional_t<std::is_same_v<T, double> || std::is_integral_v<T>, double, float>;
@@ -188,12 +183,12 @@ Tensor triangle_indices(std::int64_t row, std::int64_t col, std::int64_t offset)
 }  // namespace
 
 Tensor zeros(IntSpan sizes, DType dtype) {
-  Tensor result = marked(Tensor::empty(sizes, dtype));
+  Tensor result = Tensor::empty(sizes, dtype);
   std::memset(result.data(), 0, static_cast<std::size_t>(result.numel() * itemsize(dtype)));
   return result;
 }
 Tensor full(IntSpan sizes, const Scalar& value, DType dtype) {
-  Tensor result = marked(Tensor::empty(sizes, dtype));
+  Tensor result = Tensor::empty(sizes, dtype);
   fill(result, value);
   return result;
 }

@@ -83,7 +83,7 @@ bool OutputTarget::waiting() { return t_target != nullptr && t_target->target_ !
 
 Tensor OutputTarget::take(const char* op, Operands inputs, DType dtype, Needs needs) {
   const Tensor& target = *std::exchange(t_target->target_, nullptr);
-  if (target.dtype() != dtype || common_shape(op, inputs) != target.sizes() || repeats_elements(target)) return {};
+  if (target.dtype() != dtype || common_shape(op, inputs) != target.sizes()) return {};
   for (const Tensor* input : inputs) {
     if (overlaps_partly(target, *input)) return {};
     if (needs == Needs::Input && needs_grad(*input)) return {};
@@ -136,6 +136,12 @@ Tensor piecewise_backward(const char* op, Pointwise kernel, const Tensor& g, con
     });
   }
   return out;
+}
+
+void check_distinct_elements(const Tensor& self) {
+  FASTNN_CHECK(!repeats_elements(self), ErrorKind::Runtime,
+               "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+               "location. Please clone() the tensor before performing the operation.");
 }
 
 void finish_in_place(const Tensor& self, const char* op, const Tensor& old, const Tensor& result, bool written) {

@@ -97,7 +97,8 @@ Tensor fused_backward(const char* op, Pointwise kernel, const Tensor& g, const T
   return pointwise(op, kernel, {&g, &saved}, g.dtype(), g.dtype(), params);
 }
 
-// Parts of in_place that do not depend on `f`.
+// Parts of in_place that do not depend on `f`. No two elements may share a place, as after expand().
+void check_distinct_elements(const Tensor& self);
 void finish_in_place(const Tensor& self, const char* op, const Tensor& old, const Tensor& result, bool written);
 
 // Runs `f` (a function of the old value) as the in-place operation `op` on `self`.
@@ -105,6 +106,7 @@ void finish_in_place(const Tensor& self, const char* op, const Tensor& old, cons
 template <class F>
 Tensor in_place(const Tensor& self, const char* op, bool direct, F&& f) {
   check_in_place(self, op);
+  check_distinct_elements(self);
   const Tensor old = grad_mode().enabled ? before_write(self) : self;
   Tensor result;
   bool written = false;

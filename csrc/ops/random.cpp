@@ -369,15 +369,27 @@ Tensor random_to_(const Tensor& self, std::int64_t to, Generator* generator) {
 
 // --- factories -----------------------------------------------------------------------------------------------------
 
+// New memory, marked where the inference mode is on.
+Tensor new_tensor(IntSpan size, DType dtype) {
+  Tensor out = Tensor::empty(size, dtype);
+  out.impl()->inference = grad_mode().inference;
+  return out;
+}
+Tensor new_like(const Tensor& input, MaybeDType dtype) {
+  Tensor out = Tensor::empty_like(input, dtype.value_or(input.dtype()));
+  out.impl()->inference = grad_mode().inference;
+  return out;
+}
+
 Tensor rand(IntSpan size, Generator* generator, MaybeDType dtype) {
-  Tensor out = Tensor::empty(size, dtype.value_or(default_dtype()));
+  Tensor out = new_tensor(size, dtype.value_or(default_dtype()));
   check_floating("rand", out.dtype());
   write_uniform(out, 0, 1, generator);
   return out;
 }
 
 Tensor randn(IntSpan size, Generator* generator, MaybeDType dtype) {
-  Tensor out = Tensor::empty(size, dtype.value_or(default_dtype()));
+  Tensor out = new_tensor(size, dtype.value_or(default_dtype()));
   check_floating("randn", out.dtype());
   if (out.numel() > 0) write_normal(out, 0, 1, generator);
   return out;
@@ -385,7 +397,7 @@ Tensor randn(IntSpan size, Generator* generator, MaybeDType dtype) {
 
 Tensor randint_low(std::int64_t low, std::int64_t high, IntSpan size, Generator* generator, DType dtype) {
   const IntRange range = int_range(dtype, low, high);
-  Tensor out = Tensor::empty(size, dtype);
+  Tensor out = new_tensor(size, dtype);
   write_integers(out, range, generator);
   return out;
 }
@@ -395,14 +407,14 @@ Tensor randint(std::int64_t high, IntSpan size, Generator* generator, DType dtyp
 }
 
 Tensor rand_like(const Tensor& input, Generator* generator, MaybeDType dtype) {
-  Tensor out = Tensor::empty_like(input, dtype.value_or(input.dtype()));
+  Tensor out = new_like(input, dtype);
   check_floating("rand_like", out.dtype());
   write_uniform(out, 0, 1, generator);
   return out;
 }
 
 Tensor randn_like(const Tensor& input, Generator* generator, MaybeDType dtype) {
-  Tensor out = Tensor::empty_like(input, dtype.value_or(input.dtype()));
+  Tensor out = new_like(input, dtype);
   check_floating("randn_like", out.dtype());
   if (out.numel() > 0) write_normal(out, 0, 1, generator);
   return out;
@@ -410,7 +422,7 @@ Tensor randn_like(const Tensor& input, Generator* generator, MaybeDType dtype) {
 
 Tensor randint_like_low(const Tensor& input, std::int64_t low, std::int64_t high, Generator* generator,
                         MaybeDType dtype) {
-  Tensor out = Tensor::empty_like(input, dtype.value_or(input.dtype()));
+  Tensor out = new_like(input, dtype);
   write_integers(out, int_range(out.dtype(), low, high), generator);
   return out;
 }
@@ -430,7 +442,7 @@ Tensor randperm(std::int64_t n, Generator* maybe, DType dtype) {
       FASTNN_CHECK(n <= (std::int64_t{1} << digits) + (is_floating(dtype_of<T>) ? 1 : 0), ErrorKind::Runtime,
                    "randperm: n is ", n, ", too large for the dtype ", dtype);
     }
-    out = Tensor::empty(IntSpan(&n, 1), dtype);
+    out = new_tensor(IntSpan(&n, 1), dtype);
     with_generator(maybe, [&](Generator& g) { random::permutation(out.as<T>(), n, g); });
   });
   return out;
@@ -477,28 +489,28 @@ Tensor shifted_normals(Tensor out, double scale, const Tensor* std, const Tensor
 
 Tensor normal_of_tensors(const Tensor& mean, const Tensor& std, Generator* generator) {
   check_std(std);
-  Tensor out = Tensor::empty(broadcast_shapes(mean.sizes(), std.sizes(), "normal"), mean.dtype());
+  Tensor out = new_tensor(broadcast_shapes(mean.sizes(), std.sizes(), "normal"), mean.dtype());
   return with_zero_gradients(shifted_normals(std::move(out), 1, &std, mean, generator), "NormalBackward0",
                              {&mean, &std});
 }
 
 Tensor normal_of_mean(const Tensor& mean, double std, Generator* generator) {
   check_std(std);
-  Tensor out = Tensor::empty(mean.sizes(), mean.dtype());
+  Tensor out = new_tensor(mean.sizes(), mean.dtype());
   return with_zero_gradients(shifted_normals(std::move(out), std, nullptr, mean, generator), "NormalBackward1",
                              {&mean});
 }
 
 Tensor normal_of_std(double mean, const Tensor& std, Generator* generator) {
   check_std(std);
-  Tensor out = Tensor::empty(std.sizes(), std.dtype());
+  Tensor out = new_tensor(std.sizes(), std.dtype());
   const Tensor shift = Tensor::full({}, mean, std.dtype());
   return with_zero_gradients(shifted_normals(std::move(out), 1, &std, shift, generator), "NormalBackward2", {&std});
 }
 
 Tensor normal_of_size(double mean, double std, IntSpan size, Generator* generator, MaybeDType dtype) {
   check_std(std);
-  Tensor out = Tensor::empty(size, dtype.value_or(default_dtype()));
+  Tensor out = new_tensor(size, dtype.value_or(default_dtype()));
   check_floating("normal", out.dtype());
   if (out.numel() > 0) write_normal(out, mean, std, generator);
   return out;
@@ -545,13 +557,13 @@ Tensor bernoulli_of_tensor_(const Tensor& self, const Tensor& p, Generator* gene
 }
 
 Tensor bernoulli(const Tensor& input, Generator* generator) {
-  Tensor out = Tensor::empty(input.sizes(), input.dtype());
+  Tensor out = new_tensor(input.sizes(), input.dtype());
   write_bernoulli(out, input, generator);
   return with_zero_gradients(std::move(out), "BernoulliBackward0", {&input});
 }
 
 Tensor bernoulli_p(const Tensor& input, double p, Generator* generator) {
-  Tensor out = Tensor::empty(input.sizes(), input.dtype());
+  Tensor out = new_tensor(input.sizes(), input.dtype());
   {
     const GradModeGuard no_grad(false);
     bernoulli_(out, p, generator);
@@ -565,7 +577,7 @@ Tensor poisson(const Tensor& input, Generator* maybe) {
     FASTNN_CHECK(rate >= 0, ErrorKind::Runtime,
                  "poisson: invalid Poisson rate, expected rate to be non-negative, but got ", rate);
   }
-  Tensor out = Tensor::empty(input.sizes(), input.dtype());
+  Tensor out = new_tensor(input.sizes(), input.dtype());
   visit_floating("poisson", input.dtype(), [&]<class T>() {
     const T* const rates = input.as<T>();
     T* const data = out.as<T>();
@@ -654,7 +666,7 @@ Tensor multinomial(const Tensor& input, std::int64_t num_samples, bool replaceme
                num_samples, ", prob_dist has ", n, " categories");
   FASTNN_CHECK(n <= kMostCategories, ErrorKind::Runtime, "multinomial: number of categories cannot exceed 2^24, got ",
                n);
-  Tensor out = Tensor::empty(input.ndim() == 2 ? Dims{rows, num_samples} : Dims{num_samples}, DType::Int64);
+  Tensor out = new_tensor(input.ndim() == 2 ? Dims{rows, num_samples} : Dims{num_samples}, DType::Int64);
   if (out.numel() == 0) return out;
   FASTNN_CHECK(n > 0, ErrorKind::Runtime, "multinomial: cannot sample from no categories");
   const Tensor weights = contiguous(input.detached());

@@ -514,7 +514,7 @@ Tensor norm_gradient(const Tensor& g0, const Tensor& x, const Tensor& out0, doub
   const Tensor g = dims.with_dims(g0, keepdim);
   const Tensor out = dims.with_dims(out0, keepdim);
   const Tensor zero = eq(out, Scalar(0).wrapped());
-  if (ord == 0) return zero_like(x);
+  if (ord == 0) return Tensor();  // constant almost everywhere
   if (ord == 1) return mul(sign(x), g);
   if (ord == 2) return mul(x, masked_fill(div(g, out), zero, Scalar(0)));
   const Tensor magnitude = abs(x);
@@ -617,12 +617,12 @@ FASTNN_OPS(reduce) {
   op("prod(Tensor input, int? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor", &prod, every);
   op("amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amax, every);
   op("amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amin, every);
-  op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, both);
+  op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, every);
   op("max(Tensor input) -> Tensor", &max_of_all, both);
-  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, both);
+  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, every);
   op("max(Tensor input, Tensor other) -> Tensor", &maximum, every);
   op("min(Tensor input) -> Tensor", &min_of_all, both);
-  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, both);
+  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, every);
   op("min(Tensor input, Tensor other) -> Tensor", &minimum, every);
   op("argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmax, every);
   op("argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmin, every);

@@ -119,16 +119,18 @@ std::tuple<Tensor, Tensor> running_extreme(const char* op, const char* name, Sca
   return {values, indices};
 }
 
-// log of the running sum from the other end of exp(a), where a = log(weights) - shift
+// log of the running sum of exp(log_terms)
 Tensor sums_of_exponentials(const Tensor& log_terms, int dim, bool reverse) {
   Tensor out = run_scan(table().logcumsumexp, log_terms, dim, reverse);
   if (needs_grad(log_terms)) {
     const char* name = reverse ? "LogcumsumexpReversedBackward0" : "LogcumsumexpBackward0";
     record(name, out, {&log_terms}, [dim, reverse, sx = save(log_terms), so = save_output(out)](const Tensor& g, Slots& d) {
       // sum over i of g_i exp(x - out_i), for the positive and the negative part of g apart, in logarithms.
-      const Tensor out_value = so.get();
-      const Tensor& x = sx.get();
       const Scalar none(-std::numeric_limits<double>::infinity());
+      const Tensor& x = sx.get();
+      // Minus infinity is the sum of nothing, which no element has a part in.
+      const Tensor found = so.get();
+      const Tensor out_value = masked_fill(found, eq(found, none.wrapped()), Scalar(0));
       const auto part = [&](const Tensor& gradient) {
         const Tensor logs = masked_fill(log(masked_fill(gradient, le(gradient, Scalar(0).wrapped()), Scalar(1))),
                                         le(gradient, Scalar(0).wrapped()), none);

@@ -3,8 +3,6 @@
 ``import fastnn as torch`` and a PyTorch script runs: tensors, autograd, modules, optimizers, data, checkpoints.
 """
 
-from __future__ import annotations
-
 import importlib as _importlib
 import math as _math
 import os as _os
@@ -16,7 +14,7 @@ _own_spin = _SPIN not in _os.environ and "OMP_WAIT_POLICY" not in _os.environ
 if _own_spin:
     _os.environ[_SPIN] = "20000"
 
-from fastnn import _C  # noqa: E402
+from fastnn import _C
 
 if _own_spin:
     del _os.environ[_SPIN]
@@ -27,8 +25,8 @@ for _name in dir(_C):
         globals()[_name] = getattr(_C, _name)
 del _name
 
-from fastnn import _tensor as _tensor  # noqa: E402
-from fastnn._functions import (  # noqa: E402
+from fastnn import _tensor as _tensor
+from fastnn._functions import (
     are_deterministic_algorithms_enabled,
     atleast_1d,
     atleast_2d,
@@ -64,8 +62,8 @@ from fastnn._functions import (  # noqa: E402
     vsplit,
     vstack,
 )
-from fastnn._products import chain_matmul, einsum, tensordot  # noqa: E402
-from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
+from fastnn._products import chain_matmul, einsum, tensordot
+from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
 __version__ = _C.__version__
 
@@ -101,5 +99,5 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'fastnn' has no attribute '{name}'")
 
 
-def __dir__() -> "list[str]":
+def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "are_deterministic_algorithms_enabled",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -24,11 +25,12 @@ __all__ = [
     "dstack",
     "finfo",
     "from_dlpack",
+    "get_default_device",
     "hsplit",
     "hstack",
     "iinfo",
-    "is_floating_point",
     "is_complex",
+    "is_floating_point",
     "is_nonzero",
     "is_storage",
     "is_tensor",
@@ -39,11 +41,9 @@ __all__ = [
     "result_type",
     "row_stack",
     "set_default_device",
-    "get_default_device",
     "tensor_split",
     "typename",
     "use_deterministic_algorithms",
-    "are_deterministic_algorithms_enabled",
     "vsplit",
     "vstack",
 ]
@@ -72,7 +72,9 @@ def is_complex(input: Tensor) -> bool:
 def is_nonzero(input: Tensor) -> bool:
     """Whether a one-element tensor is not zero."""
     if input.numel() != 1:
-        raise RuntimeError(f"Boolean value of Tensor with {'more than one' if input.numel() else 'no'} value is ambiguous")
+        raise RuntimeError(
+            f"Boolean value of Tensor with {'more than one' if input.numel() else 'no'} value is ambiguous"
+        )
     return bool(input.item())
 
 
@@ -161,7 +163,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         given[0], given[1] = given[1], given[0]
     shape = [one.numel() for one in given]
     grids = [
-        one.reshape([-1 if i == place else 1 for i in range(len(given))]).expand(shape) for place, one in enumerate(given)
+        one.reshape([-1 if i == place else 1 for i in range(len(given))]).expand(shape)
+        for place, one in enumerate(given)
     ]
     if swap:
         grids = [one.transpose(0, 1) for one in grids]
@@ -184,7 +187,9 @@ def block_diag(*tensors: Tensor) -> Tensor:
     rows, left = [], 0
     for one in blocks:
         if one.dim() != 2:
-            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input has {one.dim()} dimensions")
+            raise RuntimeError(
+                f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input has {one.dim()} dimensions"
+            )
         before = one.new_zeros(one.shape[0], left)
         after = one.new_zeros(one.shape[0], width - left - one.shape[1])
         rows.append(_C.cat([before, one, after], 1))
@@ -277,10 +282,14 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
 
 def _split_along(name: str, input: Tensor, what: Any, dim: int, least: int) -> tuple[Tensor, ...]:
     if input.dim() < least:
-        raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} dimensions!")
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} "
+            "dimensions!"
+        )
     if isinstance(what, int) and input.shape[dim] % what:
         raise RuntimeError(
-            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not divisible by the split_size {what}!"
+            f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} "
+            f"is not divisible by the split_size {what}!"
         )
     return tensor_split(input, what, dim)
 
@@ -325,6 +334,10 @@ def can_cast(from_: Any, to: Any) -> bool:
     return _C._can_cast(from_, to)
 
 
+# Bits, bits of the mantissa, largest exponent.
+_FLOATS = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
+
+
 class finfo:
     """Limits of a floating point dtype.
 
@@ -335,14 +348,12 @@ class finfo:
         1.1920928955078125e-07
     """
 
-    _TABLE = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
-
     def __init__(self, type: Any = None) -> None:
         dtype = _C.get_default_dtype() if type is None else type
         name = repr(dtype).split(".")[-1]
-        if name not in self._TABLE:
+        if name not in _FLOATS:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
-        self.bits, mantissa, largest = self._TABLE[name]
+        self.bits, mantissa, largest = _FLOATS[name]
         self.dtype = name
         self.eps = 2.0**-mantissa
         self.max = (2.0 - self.eps) * 2.0**largest
@@ -356,8 +367,8 @@ class finfo:
             return f"{value:.6g}"
 
         return (
-            f"finfo(resolution={text(self.resolution)}, min={text(self.min)}, max={text(self.max)}, eps={text(self.eps)}, "
-            f"smallest_normal={text(self.tiny)}, tiny={text(self.tiny)}, dtype={self.dtype})"
+            f"finfo(resolution={text(self.resolution)}, min={text(self.min)}, max={text(self.max)}, "
+            f"eps={text(self.eps)}, smallest_normal={text(self.tiny)}, tiny={text(self.tiny)}, dtype={self.dtype})"
         )
 
 
@@ -418,5 +429,3 @@ def set_default_device(device: Any) -> None:
 def get_default_device() -> Any:
     """The CPU."""
     return _C.device("cpu")
-
-

@@ -38,9 +38,7 @@ def _construct(*args: Any, device: Any = None, dtype: Any = None) -> Tensor:
 # --- conversion ------------------------------------------------------------------------------------------------------
 
 
-def _parse_to(
-    args: tuple[Any, ...], device: Any, dtype: Any, other: Any
-) -> tuple[Any, bool, bool]:
+def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, bool]:
     """The dtype (or None), copy and whether a device was named, from the overloads of ``Tensor.to``."""
     copy = False
     positional = list(args)
@@ -168,7 +166,9 @@ def new_tensor(
     self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kwargs: Any
 ) -> Tensor:
     """The data as a new tensor with this tensor's dtype."""
-    source = data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    source = (
+        data.detach().clone() if isinstance(data, Tensor) else _C.tensor(data, dtype=dtype or self.dtype, device=device)
+    )
     return source.to(dtype or self.dtype).requires_grad_(requires_grad)
 
 
@@ -221,9 +221,7 @@ def _reversed(self: Tensor) -> Tensor:
 def _contains(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, int, float)):
         return bool((self == element).any().item())
-    raise RuntimeError(
-        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
-    )
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
 def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -232,8 +230,9 @@ def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 
 
 def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
-    return _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
-
+    return (
+        _C.from_numpy(array.copy()) if array.ndim else _C.tensor(array.item()).to(_C.from_numpy(array.reshape(1)).dtype)
+    )
 
 
 def _storage(self: Tensor) -> Any:
@@ -250,6 +249,7 @@ def _in_place_view(name: str) -> Callable[..., Tensor]:
     method.__name__ = f"{name}_"
     method.__qualname__ = f"Tensor.{name}_"
     method.__doc__ = f"``{name}``, changing the tensor itself."
+    method.__wrapped__ = getattr(Tensor, name)  # type: ignore[attr-defined]
     return method
 
 
@@ -287,6 +287,21 @@ def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
 def share_memory_(self: Tensor) -> Tensor:
     """Accepted for compatibility: the memory stays that of this process."""
     return self
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """False: without another device there is nothing to pin for."""
+    return False
+
+
+def is_shared(self: Tensor) -> bool:
+    """False: the memory is that of this process."""
+    return False
+
+
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are equal."""
+    return self.shape == other.shape
 
 
 def get_device(self: Tensor) -> int:
@@ -339,9 +354,9 @@ def _install() -> None:
         "share_memory_": share_memory_,
         "get_device": get_device,
         "apply_": apply_,
-        "is_pinned": lambda self, device=None: False,
-        "is_shared": lambda self: False,
-        "is_same_size": lambda self, other: self.shape == other.shape,
+        "is_pinned": is_pinned,
+        "is_shared": is_shared,
+        "is_same_size": is_same_size,
     }
     for name, dtype in (
         ("float", _C.float32),

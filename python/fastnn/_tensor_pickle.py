@@ -134,10 +134,11 @@ def _deepcopy_(self: Tensor, memo: dict[int, Any]) -> Tensor:
     known: Tensor | None = memo.get(id(self))
     if known is not None:
         return known
-    if not self.is_leaf:
+    node = self.grad_fn
+    if node is not None:
         raise RuntimeError(
             "deepcopy: only leaf tensors can be copied, and this one was computed from tensors that require "
-            f"gradients (grad_fn={self.grad_fn.name()}); use x.detach() or x.clone()"
+            f"gradients (grad_fn={node.name()}); use x.detach() or x.clone()"
         )
     from .serialization._dtypes import name_of
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
-    from fastnn._C import Tensor
     from numpy.typing import NDArray
+
+    from fastnn._C import Tensor
 
     Bytes = NDArray[np.uint8]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fastnn._C import Tensor as Variable
 from fastnn._C import is_anomaly_enabled
 from fastnn._C import is_grad_enabled as is_grad_enabled
-from fastnn._C import Tensor as Variable
 
 from ._engine import backward, grad
 from .anomaly_mode import detect_anomaly, set_detect_anomaly

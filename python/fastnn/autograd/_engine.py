@@ -36,7 +36,8 @@ def _gradients(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) ->
             raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
         if gradient.shape != output.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output has a shape of {gradient.shape} and output has a shape of {output.shape}."
+                f"Mismatch in shape: grad_output has a shape of {gradient.shape} and output has a shape of "
+                f"{output.shape}."
             )
         result.append(gradient)
     return result
@@ -73,7 +74,9 @@ def backward(
     """
     if grad_variables is not None:
         if grad_tensors is not None:
-            raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`.")
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`."
+            )
         grad_tensors = grad_variables
     outputs = _as_tuple(tensors)
     wanted = [] if inputs is None else list(_as_tuple(inputs))
@@ -138,7 +141,9 @@ def grad(
         (tensor(2.),)
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     if allow_unused is None:
         allow_unused = materialize_grads
     roots = _as_tuple(outputs)
@@ -157,11 +162,13 @@ def grad(
     results = _C._run_backward(roots, _gradients(roots, weights), keep, create_graph, list(wanted), True)
     if not allow_unused and any(result is None for result in results):
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this "
-            "is the desired behavior."
+            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+            "this is the desired behavior."
         )
     if materialize_grads:
-        results = [_C.zeros_like(tensor) if result is None else result for tensor, result in zip(wanted, results, strict=True)]
+        results = [
+            _C.zeros_like(tensor) if result is None else result for tensor, result in zip(wanted, results, strict=True)
+        ]
     return tuple(results)
 
 

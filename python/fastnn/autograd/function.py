@@ -35,7 +35,9 @@ class FunctionCtx:
         """Keep inputs or outputs for ``backward``, where they are ``ctx.saved_tensors``."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(tensor).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(tensor).__name__}"
+                )
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
@@ -59,10 +61,10 @@ class FunctionCtx:
         if self._saved is None:
             if self._freed:
                 raise RuntimeError(
-                    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-                    "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-                    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
-                    "if you need to access saved tensors after calling backward."
+                    "Trying to backward through the graph a second time (or directly access saved tensors after they "
+                    "have already been freed). Saved intermediate values of the graph are freed when you call "
+                    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+                    "graph a second time or if you need to access saved tensors after calling backward."
                 )
             return self._to_save
         return tuple(None if saved is None else saved.get() for saved in self._saved)
@@ -114,13 +116,14 @@ class Function:
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """Compute the gradients of the inputs."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "backward mode AD."
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
-            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so you should "
-            "invoke them on the class itself: call apply."
+            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so you "
+            "should invoke them on the class itself: call apply."
         )
 
     @classmethod
@@ -167,15 +170,16 @@ def _record(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], output
         if not isinstance(returned, (tuple, list)):
             returned = (returned,)
         extra = len(returned) - len(args)
-        if extra > 0 and any(one is not None for one in returned[len(args) :]) or extra < 0:
+        if (extra > 0 and any(one is not None for one in returned[len(args) :])) or extra < 0:
             raise RuntimeError(
-                f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {len(args)}, got {len(returned)})"
+                f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {len(args)}, "
+                f"got {len(returned)})"
             )
         for i, one in enumerate(returned[: len(args)]):
             if one is not None and not args_are_tensors[i]:
                 raise RuntimeError(
-                    f"function {cls.__name__}Backward returned a gradient different than None at position {i + 1}, but the "
-                    "corresponding forward input was not a Variable"
+                    f"function {cls.__name__}Backward returned a gradient different than None at position {i + 1}, "
+                    "but the corresponding forward input was not a Variable"
                 )
         return tuple(returned[i] for i in tensor_positions)
 

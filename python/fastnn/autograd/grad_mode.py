@@ -26,7 +26,9 @@ class _ModeContext:
     def __enter__(self) -> Any:
         raise NotImplementedError
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         raise NotImplementedError
 
     def __call__(self, function: F) -> F:
@@ -78,7 +80,9 @@ class _GradMode(_ModeContext):
         self.prev = _C.is_grad_enabled()
         _C._set_grad_enabled(self._mode)
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _C._set_grad_enabled(self.prev)
 
 
@@ -143,7 +147,9 @@ class set_grad_enabled(_ModeContext):
     def __enter__(self) -> None:
         _C._set_grad_enabled(self.mode)
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _C._set_grad_enabled(self.prev)
 
 
@@ -173,14 +179,16 @@ class inference_mode(_ModeContext):
         self.prev = (True, False)
 
     def _copy(self) -> inference_mode:
-        return cast("inference_mode", type(self)(self.mode))
+        return type(self)(self.mode)
 
     def __enter__(self) -> None:
         self.prev = (_C.is_grad_enabled(), _C.is_inference_mode_enabled())
         _C._set_inference_mode(self.mode)
         _C._set_grad_enabled(not self.mode)
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _C._set_grad_enabled(self.prev[0])
         _C._set_inference_mode(self.prev[1])
 
@@ -197,5 +205,7 @@ class set_multithreading_enabled(_ModeContext):
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None

@@ -101,7 +101,8 @@ def gradcheck(
     checked = [i for i, one in enumerate(arguments) if isinstance(one, Tensor) and one.requires_grad]
     if not checked:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "requires_grad=True."
         )
     try:
         _check(func, arguments, checked, eps, atol, rtol, nondet_tol)
@@ -135,7 +136,10 @@ def _check(
             again = grad(output, wanted, weight, retain_graph=True, allow_unused=True, materialize_grads=True)
             for a, b in zip(first, again, strict=True):
                 if a.numel() and (a - b).abs().max().item() > nondet_tol:
-                    raise GradcheckError("Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values")
+                    raise GradcheckError(
+                        "Backward is not reentrant, i.e., running backward with same input and grad_output multiple "
+                        "times gives different values"
+                    )
             analytic.append([one.detach().reshape(-1).tolist() for one in first])
         for place, position in enumerate(checked):
             numeric = _numeric(func, arguments, position, eps)
@@ -193,15 +197,21 @@ def gradgradcheck(
         if not tracked:
             # A finite difference: the values are moved outside of the graph.
             args = [
-                one.detach().requires_grad_() if isinstance(one, Tensor) and isinstance(old, Tensor) and old.requires_grad else one
+                one.detach().requires_grad_()
+                if isinstance(one, Tensor) and isinstance(old, Tensor) and old.requires_grad
+                else one
                 for one, old in zip(args, arguments, strict=True)
             ]
         else:
             args = [
-                one.requires_grad_() if isinstance(one, Tensor) and isinstance(old, Tensor) and old.requires_grad and not one.requires_grad else one
+                one.requires_grad_()
+                if isinstance(one, Tensor) and isinstance(old, Tensor) and old.requires_grad and not one.requires_grad
+                else one
                 for one, old in zip(args, arguments, strict=True)
             ]
-        tracked = [one for one, old in zip(args, arguments, strict=True) if isinstance(old, Tensor) and old.requires_grad]
+        tracked = [
+            one for one, old in zip(args, arguments, strict=True) if isinstance(old, Tensor) and old.requires_grad
+        ]
         with _enable():
             outputs = [one for one in _outputs(func, args) if one.requires_grad]
             chosen = [w for w, one in zip(values[count:], _outputs(func, args), strict=True) if one.requires_grad]

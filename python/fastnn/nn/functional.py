@@ -217,8 +217,7 @@ def max_pool1d_with_indices(
         >>> F.max_pool1d_with_indices(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)[1]
         tensor([[1, 3]])
     """
-    pair: tuple[Tensor, Tensor] = max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
-    return pair
+    return max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
 
 
 def max_pool2d_with_indices(
@@ -237,8 +236,7 @@ def max_pool2d_with_indices(
         >>> F.max_pool2d_with_indices(fastnn.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2)[1]
         tensor([[[3]]])
     """
-    pair: tuple[Tensor, Tensor] = max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, True)
-    return pair
+    return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
 
 
 __all__ = [

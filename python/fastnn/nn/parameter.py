@@ -13,16 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["Buffer", "Parameter"]
 
 
-def _rebuild_parameter(data: Tensor, requires_grad: bool) -> Parameter:
-    """Make a Parameter again from what `Parameter.__reduce_ex__` stored."""
-    return Parameter(data, requires_grad)
-
-
-def _rebuild_buffer(data: Tensor, persistent: bool) -> Buffer:
-    """Make a Buffer again from what `Buffer.__reduce_ex__` stored."""
-    return Buffer(data, persistent=persistent)
-
-
 class Parameter(Tensor):
     """A tensor that a Module lists among its parameters when it is assigned as an attribute.
 
@@ -52,19 +42,10 @@ class Parameter(Tensor):
 
         def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None: ...
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        if id(self) in memo:
-            known: Self = memo[id(self)]
-            return known
-        copied = type(self)(self.data.clone(), self.requires_grad)
-        memo[id(self)] = copied
-        return copied
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild_parameter, (self.data, self.requires_grad)
 
 
 class Buffer(Tensor):
@@ -100,13 +81,4 @@ class Buffer(Tensor):
 
         def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None: ...
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        if id(self) in memo:
-            known: Self = memo[id(self)]
-            return known
-        copied = type(self)(self.data.clone(), persistent=self.persistent)
-        memo[id(self)] = copied
-        return copied
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild_buffer, (self.data, self.persistent)

@@ -35,9 +35,9 @@ _TABLE = (
     DtypeName("bool", 1, "BoolStorage", "BOOL", False),
 )
 
-BY_NAME = {row.name: row for row in _TABLE}
-BY_STORAGE = {row.storage: row for row in _TABLE}
-BY_SAFETENSORS = {row.safetensors: row for row in _TABLE}
+BY_NAME: dict[str, DtypeName] = {row.name: row for row in _TABLE}
+BY_STORAGE: dict[str, DtypeName] = {row.storage: row for row in _TABLE}
+BY_SAFETENSORS: dict[str, DtypeName] = {row.safetensors: row for row in _TABLE}
 
 _by_dtype: dict[Dtype, DtypeName] = {}
 

@@ -167,14 +167,13 @@ def multi_head_attention_forward(
             raise AssertionError(
                 f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}"
             )
+        projections: list[Tensor] = []
         for name, weight in (("q", q_proj_weight), ("k", k_proj_weight), ("v", v_proj_weight)):
             if weight is None:
                 raise AssertionError(f"use_separate_proj_weight is True but {name}_proj_weight is None")
+            projections.append(weight)
         biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
-        q, k, v = (
-            _nn.linear(x, w, b)
-            for x, w, b in zip((q_in, k_in, v_in), (q_proj_weight, k_proj_weight, v_proj_weight), biases, strict=True)
-        )
+        q, k, v = (_nn.linear(x, w, b) for x, w, b in zip((q_in, k_in, v_in), projections, biases, strict=True))
     else:
         if key.shape != value.shape:
             raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, overload
 
 from fastnn import _C, no_grad
-from fastnn._C import Tensor
+from fastnn._C import ModuleBase, Tensor
 
 from ..parameter import Buffer, Parameter
 from ._hooks import (
@@ -60,8 +60,9 @@ _HOOK_TABLES = (
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
 )
-_global_forward, _global_forward_pre = global_hooks.forward, global_hooks.forward_pre
-_global_backward, _global_backward_pre = global_hooks.backward, global_hooks.backward_pre
+_C._set_global_module_hooks(
+    global_hooks.forward, global_hooks.forward_pre, global_hooks.backward, global_hooks.backward_pre
+)
 
 
 def _typename(value: object) -> str:
@@ -116,7 +117,7 @@ def _is_inexact(value: Tensor) -> bool:
     return bool(value.is_floating_point() or value.is_complex())
 
 
-class Module(HookMixin, StateDictMixin):
+class Module(HookMixin, StateDictMixin, ModuleBase):
     """Base class of all layers and models.
 
     A subclass calls `super().__init__()`, assigns its parameters, buffers and submodules as attributes,
@@ -169,39 +170,10 @@ class Module(HookMixin, StateDictMixin):
 
     forward: Callable[..., Any] = _forward_unimplemented
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        state = self.__dict__
-        if (
-            state["_forward_hooks"]
-            or state["_forward_pre_hooks"]
-            or state["_backward_hooks"]
-            or state["_backward_pre_hooks"]
-            or _global_forward
-            or _global_forward_pre
-            or _global_backward
-            or _global_backward_pre
-        ):
-            return self._call_hooked(args, kwargs)
-        return self.forward(*args, **kwargs)
-
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
-        return Module.__call__(self, *args, **kwargs)
+        return super().__call__(*args, **kwargs)
 
     # --- attributes ---
-
-    def __getattr__(self, name: str) -> Any:
-        state = self.__dict__
-        if "_parameters" in state:
-            table = state["_parameters"]
-            if name in table:
-                return table[name]
-            table = state["_buffers"]
-            if name in table:
-                return table[name]
-            table = state["_modules"]
-            if name in table:
-                return table[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
         state = self.__dict__

@@ -1,0 +1,1 @@
+"""Comparisons of fastnn with other libraries; docs/benchmarks.md says how to read them."""
