@@ -46,16 +46,85 @@ bool is_nan(T value) {
   return false;
 }
 
+// Output positions [first, last) along x whose windows are whole and `stride` apart: a row of them is computed tap by
+// tap, which vectorises.
+struct Whole {
+  std::int64_t first = 0, last = 0, stride = 1, taps = 0;
+};
+Whole whole_windows(const PoolWindows& w) {
+  const auto taps_at = [&](std::int64_t i) { return (w.end[i] - w.begin[i] + w.step - 1) / w.step; };
+  Whole whole;
+  for (std::int64_t i = 0; i < w.out; ++i) {
+    if (taps_at(i) > whole.taps) whole = {i, i, 1, taps_at(i)};
+  }
+  if (whole.taps == 0) return {};
+  for (whole.last = whole.first; whole.last < w.out && taps_at(whole.last) == whole.taps; ++whole.last) {
+    if (whole.last == whole.first) continue;
+    const std::int64_t stride = w.begin[whole.last] - w.begin[whole.last - 1];
+    if (whole.last == whole.first + 1) whole.stride = stride;
+    if (stride != whole.stride) break;
+  }
+  return whole;
+}
+
+constexpr std::int64_t kStrip = 64;  // windows computed together
+
+// The largest elements of n windows, and their places, from the lines of one window.
+template <class S, std::int64_t fixed_stride>
+void largest_strip(S* out, std::int64_t* where, const S* in, const PoolWindows& wz, const PoolWindows& wy,
+                   const PoolWindows& wx, std::int64_t z, std::int64_t y, std::int64_t x, std::int64_t n,
+                   const Whole& whole) {
+  using T = ComputeOf<S>;
+  const std::int64_t stride = fixed_stride > 0 ? fixed_stride : whole.stride;
+  T best[kStrip];
+  std::int64_t at[kStrip];
+  const std::int64_t corner = (wz.begin[z] * wy.in + wy.begin[y]) * wx.in + wx.begin[x];
+  for (std::int64_t i = 0; i < n; ++i) {
+    best[i] = static_cast<T>(in[corner + i * stride]);
+    at[i] = corner + i * stride;
+  }
+  for (std::int64_t iz = wz.begin[z]; iz < wz.end[z]; iz += wz.step) {
+    for (std::int64_t iy = wy.begin[y]; iy < wy.end[y]; iy += wy.step) {
+      for (std::int64_t tap = 0; tap < whole.taps; ++tap) {
+        const std::int64_t start = (iz * wy.in + iy) * wx.in + wx.begin[x] + tap * wx.step;
+        FASTNN_IVDEP
+        for (std::int64_t i = 0; i < n; ++i) {
+          const T value = static_cast<T>(in[start + i * stride]);
+          const bool better = (value > best[i]) | is_nan(value);
+          best[i] = better ? value : best[i];
+          at[i] = better ? start + i * stride : at[i];
+        }
+      }
+    }
+  }
+  for (std::int64_t i = 0; i < n; ++i) {
+    out[i] = S(best[i]);
+    where[i] = at[i];
+  }
+}
+
 template <class S>
 void largest(const View& values, const View& indices, const View& input, const PoolGeometry& s) {
   using T = ComputeOf<S>;
   const auto& [wz, wy, wx] = s.window;
+  const Whole whole = whole_windows(wx);
+  const auto strip = whole.stride == 1   ? &largest_strip<S, 1>
+                     : whole.stride == 2 ? &largest_strip<S, 2>
+                                         : &largest_strip<S, 0>;
   for_rows(s, [&](std::int64_t plane, std::int64_t z, std::int64_t y) {
     const S* in = input.as<S>() + plane * in_points(s);
     const std::int64_t row = ((plane * wz.out + z) * wy.out + y) * wx.out;
     S* out = values.as<S>() + row;
     std::int64_t* where = indices.as<std::int64_t>() + row;
     for (std::int64_t x = 0; x < wx.out; ++x) {
+      if (x == whole.first) {
+        for (; x < whole.last; x += kStrip) {
+          const std::int64_t n = whole.last - x < kStrip ? whole.last - x : kStrip;
+          strip(out + x, where + x, in, wz, wy, wx, z, y, x, n, whole);
+        }
+        x = whole.last;
+        if (x == wx.out) break;
+      }
       std::int64_t best_at = (wz.begin[z] * wy.in + wy.begin[y]) * wx.in + wx.begin[x];
       T best = static_cast<T>(in[best_at]);
       for (std::int64_t iz = wz.begin[z]; iz < wz.end[z]; iz += wz.step) {
@@ -126,14 +195,47 @@ double divisor_of(const PoolGeometry& s, std::int64_t z, std::int64_t y, std::in
   return static_cast<double>(s.window[0].extent[z] * s.window[1].extent[y] * s.window[2].extent[x]);
 }
 
+// The sums of n windows in the order of their elements.
+template <class S, std::int64_t fixed_stride>
+void sum_strip(ComputeOf<S>* sums, const S* in, const PoolWindows& wz, const PoolWindows& wy, const PoolWindows& wx,
+               std::int64_t z, std::int64_t y, std::int64_t x, std::int64_t n, const Whole& whole) {
+  using T = ComputeOf<S>;
+  const std::int64_t stride = fixed_stride > 0 ? fixed_stride : whole.stride;
+  for (std::int64_t i = 0; i < n; ++i) sums[i] = T(0);
+  for (std::int64_t iz = wz.begin[z]; iz < wz.end[z]; ++iz) {
+    for (std::int64_t iy = wy.begin[y]; iy < wy.end[y]; ++iy) {
+      for (std::int64_t tap = 0; tap < whole.taps; ++tap) {
+        const S* line = in + (iz * wy.in + iy) * wx.in + wx.begin[x] + tap;
+        FASTNN_IVDEP
+        for (std::int64_t i = 0; i < n; ++i) sums[i] += static_cast<T>(line[i * stride]);
+      }
+    }
+  }
+}
+
 template <class S>
 void mean(const View& values, const View& input, const PoolGeometry& s) {
   using T = ComputeOf<S>;
   const auto& [wz, wy, wx] = s.window;
+  const Whole whole = whole_windows(wx);
+  const auto strip = whole.stride == 1   ? &sum_strip<S, 1>
+                     : whole.stride == 2 ? &sum_strip<S, 2>
+                                         : &sum_strip<S, 0>;
   for_rows(s, [&](std::int64_t plane, std::int64_t z, std::int64_t y) {
     const S* in = input.as<S>() + plane * in_points(s);
     S* out = values.as<S>() + ((plane * wz.out + z) * wy.out + y) * wx.out;
     for (std::int64_t x = 0; x < wx.out; ++x) {
+      // A single wide window is summed along its lines instead.
+      if (x == whole.first && whole.last - whole.first > 1) {
+        T sums[kStrip];
+        for (; x < whole.last; x += kStrip) {
+          const std::int64_t n = whole.last - x < kStrip ? whole.last - x : kStrip;
+          strip(sums, in, wz, wy, wx, z, y, x, n, whole);
+          for (std::int64_t i = 0; i < n; ++i) out[x + i] = S(sums[i] / static_cast<T>(divisor_of(s, z, y, x + i)));
+        }
+        x = whole.last;
+        if (x == wx.out) break;
+      }
       T sum = T(0);
       for (std::int64_t iz = wz.begin[z]; iz < wz.end[z]; ++iz) {
         for (std::int64_t iy = wy.begin[y]; iy < wy.end[y]; ++iy) {
