@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks import report
 from benchmarks.report import Result, Side
 from benchmarks.rows import ROWS, Options, Row
+from benchmarks.worker import CLOCKS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,9 +37,9 @@ STOP_SECONDS = 5.0
 
 IMPORT_CODE = """
 import sys, time
-begin = time.perf_counter()
+begin = time.{clock}()
 import {modules}
-seconds = time.perf_counter() - begin
+seconds = time.{clock}() - begin
 sys.path.insert(0, {root!r})
 from benchmarks.worker import peak_memory
 print(seconds, peak_memory())
@@ -47,10 +48,11 @@ print(seconds, peak_memory())
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure: rounds, and the seconds that a turn of the quickest side is to take."""
+    """How to measure: rounds, the seconds that a turn of the quickest side is to take, the clock."""
 
     rounds: int
     turn_seconds: float
+    clock: str = "wall"
 
 
 FULL = Plan(rounds=15, turn_seconds=0.25)
@@ -150,7 +152,9 @@ def compare(row: Row, threads: int, plan: Plan) -> Result:
         for _ in range(plan.rounds):
             for participant in participants:
                 time.sleep(SETTLE_SECONDS)
-                participant.values.append(participant.ask("run", steps=steps, blocks=BLOCKS)["seconds"])
+                participant.values.append(
+                    participant.ask("run", steps=steps, blocks=BLOCKS, clock=plan.clock)["seconds"]
+                )
         same = all(report.agree(prepared[0]["checked"], other["checked"], row.tolerance) for other in prepared[1:])
         if any(answer["threads"] != threads for answer in prepared):
             raise WorkerError(f"threads: asked for {threads}, got {[answer['threads'] for answer in prepared]}")
@@ -158,9 +162,9 @@ def compare(row: Row, threads: int, plan: Plan) -> Result:
         return Result(row.name, row.title, threads, ours, theirs, same)
 
 
-def import_once(modules: str) -> tuple[float, int]:
+def import_once(modules: str, clock: str) -> tuple[float, int]:
     """Seconds that ``import modules`` takes in a fresh interpreter, and the process's peak memory in bytes."""
-    code = IMPORT_CODE.format(modules=modules, root=str(ROOT))
+    code = IMPORT_CODE.format(modules=modules, clock=CLOCKS[clock].__name__, root=str(ROOT))
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment(None), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -176,7 +180,7 @@ def compare_import(name: str, title: str, modules: str, plan: Plan) -> Result:
     peaks: dict[str, int] = {}
     for _ in range(1 + plan.rounds):
         for library in libraries:
-            seconds, peak = import_once(modules.format(library))
+            seconds, peak = import_once(modules.format(library), plan.clock)
             values[library].append(seconds)
             peaks[library] = max(peak, peaks.get(library, 0))
     ours, theirs = (Side(library, "default", values[library][1:], peaks[library]) for library in libraries)
@@ -306,6 +310,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     threads = sorted({1, available})
     parser.add_argument("--threads", type=numbers, default=threads, help="thread counts, as in 1,2: one and all")
     parser.add_argument("--rounds", type=int, help=f"turns of each side: {FULL.rounds}, with --quick {QUICK.rounds}")
+    parser.add_argument(
+        "--clock",
+        choices=list(CLOCKS),
+        default=FULL.clock,
+        help="wall, or cpu: what a process alone has used, for one thread on a machine that is busy",
+    )
     parser.add_argument("--quick", action="store_true", help="to see that it runs; the ratios mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -319,18 +329,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the comparisons. Returns 1 if a row failed or computed something else on one side, else 0."""
     options = parse(arguments)
     plan = QUICK if options.quick else FULL
-    if options.rounds is not None:
-        plan = Plan(options.rounds, plan.turn_seconds)
-    machine = describe_machine()
+    plan = Plan(options.rounds or plan.rounds, plan.turn_seconds, options.clock)
+    machine = {**describe_machine(), "rounds": plan.rounds, "clock": plan.clock}
     results = []
     for result in measure(options.rows, options.threads, plan):
         results.append(result)
-        print(f"{result.row}: {'failed' if result.error else 'done'}", file=sys.stderr, flush=True)
-        if result.error:
-            print(result.error, file=sys.stderr)
-    if options.json:
-        text = json.dumps(report.as_json(results, {**machine, "rounds": plan.rounds}), indent=1)
-        options.json.write_text(text + "\n", encoding="utf-8")
+        print(f"{result.row}: {result.error or 'done'}", file=sys.stderr, flush=True)
+        if options.json:  # after every row, so that a run that is stopped leaves what it had
+            text = json.dumps(report.as_json(results, machine), indent=1)
+            options.json.write_text(text + "\n", encoding="utf-8")
     print(report.table(results, options.markdown))
     if machine["load_at_start"] > QUIET_LOAD:
         print("The machine was not quiet when this began: do not quote these ratios.", file=sys.stderr)
