@@ -48,7 +48,10 @@ def of_float(function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 def lgamma(x: float) -> float:
     if math.isinf(x) or (x <= 0 and x == math.floor(x)):
         return math.inf
-    return math.lgamma(x)
+    try:
+        return math.lgamma(x)
+    except OverflowError:
+        return math.inf
 
 
 def digamma(x: float) -> float:
@@ -63,7 +66,7 @@ def digamma(x: float) -> float:
     while x < 10:
         total -= 1 / x
         x += 1
-    inverse = 1 / x**2
+    inverse = 1 / x / x
     terms = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
     return total + math.log(x) - 0.5 / x - sum(t * inverse ** (i + 1) for i, t in enumerate(terms))
 
@@ -80,7 +83,9 @@ def polygamma_reference(n: Any, x: Any) -> np.ndarray:
     total = sum((x + k) ** -order for k in range(terms))
     end = x + terms
     total = total + end ** (1 - order) / (order - 1) + end**-order / 2 + order * end ** (-order - 1) / 12
-    total = total - order * (order + 1) * (order + 2) * end ** (-order - 3) / 720
+    rising = order * (order + 1) * (order + 2)
+    total = total - rising * end ** (-order - 3) / 720
+    total = total + rising * (order + 3) * (order + 4) * end ** (-order - 5) / 30240
     return (-1.0) ** order * math.factorial(n) * total
 
 
@@ -292,10 +297,19 @@ def simple() -> list[Spec]:
             else (-4, 5)
         )
         integers = (0, 5) if name == "log1p" else (1, 5) if name in ("digamma", "lgamma") else integers
-        rows += unary(name, of_float(reference), *also, domain=domain or (-2.0, 2.0), integers=integers)
+        rows += unary(
+            name,
+            of_float(reference),
+            *also,
+            domain=domain or (-2.0, 2.0),
+            integers=integers,
+            gradients=1e-8 if name in ("digamma", "lgamma") else 0.0,  # of torch's trigamma
+        )
     rows += unary(
         "polygamma",
         polygamma_reference,
+        torch_dtypes=("float32", "float16", "bfloat16"),  # torch's series is short: 1e-9 in float64
+        gradients=1e-8,
         dtypes=FLOATS,
         domain=(0.5, 4.0),
         roundings=64,
@@ -333,7 +347,13 @@ def pairs() -> list[Spec]:
         ),
         binary("true_divide", divided, dtypes=REALS, **DIVISORS),
         binary("floor_divide", lambda a, b: divided(a, b, "floor"), dtypes=REALS, **DIVISORS, differentiable=False),
-        binary("remainder", remainder, dtypes=REALS, samples=(*DIVISORS["samples"], S(7, X(3, low=0.5)).only(*REALS))),
+        binary(
+            "remainder",
+            remainder,
+            signed_zeros=False,
+            dtypes=REALS,
+            samples=(*DIVISORS["samples"], S(7, X(3, low=0.5)).only(*REALS)),
+        ),
         binary("fmod", np.fmod, dtypes=REALS, **DIVISORS),
         binary("maximum", np.maximum, **NO_SCALAR),
         binary("minimum", np.minimum, **NO_SCALAR),
@@ -343,7 +363,7 @@ def pairs() -> list[Spec]:
         binary("hypot", np.hypot, dtypes=FLOATS, **NO_SCALAR),
         binary("copysign", of_float(np.copysign), nan_signs=True),
         binary("logaddexp", np.logaddexp, dtypes=FLOATS, **NO_SCALAR),
-        binary("logaddexp2", np.logaddexp2, dtypes=FLOATS, **NO_SCALAR),
+        binary("logaddexp2", np.logaddexp2, roundings=128, dtypes=FLOATS, **NO_SCALAR),
         binary("xlogy", xlogy, domain=(0.2, 3.0), integers=(0, 5), samples=(*BINARY, S(X(5), 2), S(2, X(5)))),
         binary(
             "pow",
