@@ -253,7 +253,9 @@ class Task {
 
 }  // namespace
 
-bool engine_wants(const Edge& edge) { return edge.node && (t_task == 0 || edge.node->state.task != t_task || edge.node->state.needed); }
+bool engine_wants(const Edge& edge) {
+  return edge.node && (t_task == 0 || edge.node->state.task != t_task || edge.node->state.needed);
+}
 
 bool Slots::wants(std::size_t i) const { return engine_wants(node_.edges[i]); }
 

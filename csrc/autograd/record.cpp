@@ -60,8 +60,10 @@ Tensor SavedOutput::get() const {
 }
 
 void fail_released(const Node& node) {
-  fail(ErrorKind::Runtime, "Trying to backward through the graph a second time (or directly access saved tensors after "
-       "they have already been freed), at ", node.name(),
+  fail(ErrorKind::Runtime,
+       "Trying to backward through the graph a second time (or directly access saved tensors after "
+       "they have already been freed), at ",
+       node.name(),
        ". Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
        "retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
        "tensors after calling backward.");
@@ -101,10 +103,11 @@ void check_in_place(const Tensor& self, const char* op) {
     FASTNN_CHECK(impl.view_origin != ViewOrigin::MultiOutput, ErrorKind::Runtime, op,
                  ": Output of a function that returns multiple views is being modified inplace. This is not allowed. "
                  "You should replace the inplace operation by an out-of-place one.");
-    FASTNN_CHECK(impl.view_origin != ViewOrigin::NoGrad, ErrorKind::Runtime, op,
-                 ": A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
-                 "this use case is ambiguous and error-prone, it is forbidden. Replace the inplace operation by an "
-                 "out-of-place one, or move both inside (or outside) the no_grad block.");
+    FASTNN_CHECK(
+        impl.view_origin != ViewOrigin::NoGrad, ErrorKind::Runtime, op,
+        ": A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
+        "this use case is ambiguous and error-prone, it is forbidden. Replace the inplace operation by an "
+        "out-of-place one, or move both inside (or outside) the no_grad block.");
     return;
   }
   FASTNN_CHECK(!(impl.requires_grad && is_leaf(self)), ErrorKind::Runtime,

@@ -41,7 +41,8 @@ GradientOps& gradient_ops();
 inline bool tracks(const Tensor& tensor) { return tensor.defined() && tensor.requires_grad(); }
 // A view may have become part of the graph through its base.
 inline bool tracks_view(const Tensor& tensor) {
-  return tensor.defined() && (tensor.requires_grad() || (tensor.impl()->base && Tensor(tensor.impl()->base).requires_grad()));
+  return tensor.defined() &&
+         (tensor.requires_grad() || (tensor.impl()->base && Tensor(tensor.impl()->base).requires_grad()));
 }
 
 template <class... Tensors>

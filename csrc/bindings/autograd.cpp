@@ -42,11 +42,13 @@ class PyNodeHook final : public NodeHook {
     if (!function) return;
     const py::object first = py::tuple(py::cast(edited));
     const py::object result =
-        before_ ? function(first) : function(first, py::tuple(py::cast(std::vector<Tensor>(other.begin(), other.end()))));
+        before_ ? function(first)
+                : function(first, py::tuple(py::cast(std::vector<Tensor>(other.begin(), other.end()))));
     if (result.is_none()) return;
     const auto replaced = py::tuple(result.ptr() && PyTuple_Check(result.ptr()) ? result : py::make_tuple(result));
-    FASTNN_CHECK(replaced.size() == edited.size(), ErrorKind::Runtime, "hook has returned an incorrect number of values (got ",
-                 replaced.size(), ", but expected ", edited.size(), ")");
+    FASTNN_CHECK(replaced.size() == edited.size(), ErrorKind::Runtime,
+                 "hook has returned an incorrect number of values (got ", replaced.size(), ", but expected ",
+                 edited.size(), ")");
     for (std::size_t i = 0; i < edited.size(); ++i) edited[i] = replaced[i].cast<Tensor>();
   }
   py::object function;
@@ -70,7 +72,8 @@ void drop_removed(std::vector<Ref<TensorHook>>& hooks) {
 }
 
 HookHandle register_hook(const Tensor& tensor, py::object function) {
-  FASTNN_CHECK(tracks_view(tensor), ErrorKind::Runtime, "cannot register a hook on a tensor that doesn't require gradient");
+  FASTNN_CHECK(tracks_view(tensor), ErrorKind::Runtime,
+               "cannot register a hook on a tensor that doesn't require gradient");
   auto hook = make_ref<PyTensorHook>(std::move(function));
   if (const Ref<Node> node = grad_fn(tensor)) {
     node->ensure_hooks().tensor_hooks.push_back({tensor.impl()->output_number, hook});
@@ -83,8 +86,10 @@ HookHandle register_hook(const Tensor& tensor, py::object function) {
 }
 
 HookHandle register_post_accumulate_hook(const Tensor& tensor, py::object function) {
-  FASTNN_CHECK(tracks_view(tensor), ErrorKind::Runtime, "cannot register a hook on a tensor that doesn't require gradient");
-  FASTNN_CHECK(!grad_fn(tensor), ErrorKind::Runtime, "post accumulate grad hooks cannot be registered on non-leaf tensors");
+  FASTNN_CHECK(tracks_view(tensor), ErrorKind::Runtime,
+               "cannot register a hook on a tensor that doesn't require gradient");
+  FASTNN_CHECK(!grad_fn(tensor), ErrorKind::Runtime,
+               "post accumulate grad hooks cannot be registered on non-leaf tensors");
   auto hook = make_ref<PyTensorHook>(std::move(function));
   auto& hooks = extras(*tensor.impl()).post_accumulate_hooks;
   drop_removed(hooks);
@@ -173,7 +178,8 @@ Ref<Node> make_python_node(const std::string& name, const std::vector<Tensor>& i
   return node;
 }
 
-void attach_outputs(const Ref<Node>& node, const std::vector<Tensor>& outputs, const std::vector<bool>& differentiable) {
+void attach_outputs(const Ref<Node>& node, const std::vector<Tensor>& outputs,
+                    const std::vector<bool>& differentiable) {
   node->outputs = static_cast<std::uint32_t>(outputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (differentiable[i]) set_history(outputs[i], node, static_cast<std::uint32_t>(i));
@@ -243,30 +249,33 @@ void init_autograd(py::module_& module) {
       .def("__exit__", [](HookHandle& self, const py::args&) { self.remove(); });
 
   py::class_<Node, Ref<Node>>(module, "Node", "A node of the backward graph.")
-      .def("name", [](const Node& self) { return std::string(self.name()); }, "The operation's name: 'MulBackward0'.")
-      .def_property_readonly("next_functions",
-                             [](const Node& self) {
-                               py::tuple result(self.edges.size());
-                               for (std::size_t i = 0; i < self.edges.size(); ++i) {
-                                 const Edge& edge = self.edges[i];
-                                 result[i] = py::make_tuple(edge.node ? py::cast(edge.node) : py::object(py::none()), edge.slot);
-                               }
-                               return result;
-                             },
-                             "The nodes that made the operands, each with the number of its output; None for constants.")
-      .def_property_readonly("variable",
-                             [](const Node& self) {
-                               FASTNN_CHECK(self.variable() != nullptr, ErrorKind::Runtime,
-                                            "only AccumulateGrad nodes have a variable");
-                               return Tensor(self.variable());
-                             },
-                             "The leaf that an AccumulateGrad node adds to.")
+      .def(
+          "name", [](const Node& self) { return std::string(self.name()); }, "The operation's name: 'MulBackward0'.")
+      .def_property_readonly(
+          "next_functions",
+          [](const Node& self) {
+            py::tuple result(self.edges.size());
+            for (std::size_t i = 0; i < self.edges.size(); ++i) {
+              const Edge& edge = self.edges[i];
+              result[i] = py::make_tuple(edge.node ? py::cast(edge.node) : py::object(py::none()), edge.slot);
+            }
+            return result;
+          },
+          "The nodes that made the operands, each with the number of its output; None for constants.")
+      .def_property_readonly(
+          "variable",
+          [](const Node& self) {
+            FASTNN_CHECK(self.variable() != nullptr, ErrorKind::Runtime, "only AccumulateGrad nodes have a variable");
+            return Tensor(self.variable());
+          },
+          "The leaf that an AccumulateGrad node adds to.")
       .def_property_readonly("_sequence_nr", [](const Node& self) { return self.sequence; })
       .def(
           "register_hook", [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), false); },
           "Calls hook(grad_inputs, grad_outputs) after the node has run; what it returns replaces grad_inputs.")
       .def(
-          "register_prehook", [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), true); },
+          "register_prehook",
+          [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), true); },
           "Calls hook(grad_outputs) before the node runs; what it returns replaces grad_outputs.")
       .def("__repr__", [](const Node& self) {
         std::ostringstream text;
@@ -287,17 +296,22 @@ void init_autograd(py::module_& module) {
     bump_version(target);
     set_history(target, node, slot);
   });
-  module.def("_alias", [](const Tensor& tensor) { return make_view(tensor, tensor.sizes(), tensor.strides(), tensor.storage_offset()); });
+  module.def("_alias", [](const Tensor& tensor) {
+    return make_view(tensor, tensor.sizes(), tensor.strides(), tensor.storage_offset());
+  });
 
   module.def("_run_backward", &backward, py::arg("tensors"), py::arg("gradients"), py::arg("retain_graph"),
              py::arg("create_graph"), py::arg("inputs"), py::arg("capture"));
   module.def("_nodes_run", &nodes_run, "Backward nodes run so far in this process.");
-  module.def("_count_saved_bytes", [](bool on) {
-    const std::int64_t live = SavedBytes::live;
-    SavedBytes::counting = on;
-    if (on) SavedBytes::live = 0;
-    return live;
-  }, py::arg("on"), "Starts or stops counting the bytes of saved tensors; returns what is alive.");
+  module.def(
+      "_count_saved_bytes",
+      [](bool on) {
+        const std::int64_t live = SavedBytes::live;
+        SavedBytes::counting = on;
+        if (on) SavedBytes::live = 0;
+        return live;
+      },
+      py::arg("on"), "Starts or stops counting the bytes of saved tensors; returns what is alive.");
   module.def("_saved_bytes", [] { return SavedBytes::live; });
 
   module.def("is_grad_enabled", [] { return grad_mode().enabled; }, "Whether gradients are recorded.");
@@ -308,10 +322,13 @@ void init_autograd(py::module_& module) {
     makes_inference_tensors() = on;
   });
   module.def("is_anomaly_enabled", [] { return grad_mode().anomaly; }, "Whether anomaly mode is on.");
-  module.def("_set_anomaly_enabled", [](bool on, bool check_nan) {
-    grad_mode().anomaly = on;
-    grad_mode().anomaly_check_nan = check_nan;
-  }, py::arg("on"), py::arg("check_nan") = true);
+  module.def(
+      "_set_anomaly_enabled",
+      [](bool on, bool check_nan) {
+        grad_mode().anomaly = on;
+        grad_mode().anomaly_check_nan = check_nan;
+      },
+      py::arg("on"), py::arg("check_nan") = true);
   module.def(
       "is_anomaly_check_nan_enabled", [] { return grad_mode().anomaly_check_nan; },
       "Whether anomaly mode looks for NaN in gradients.");

@@ -50,8 +50,8 @@ DType dtype_from(const DLDataType& type) {
     const DLDataType own = dlpack_type(static_cast<DType>(i));
     if (own.code == type.code && own.bits == type.bits && type.lanes == 1) return static_cast<DType>(i);
   }
-  fail(ErrorKind::Buffer, "from_dlpack: unsupported dtype with code ", int{type.code}, ", ", int{type.bits}, " bits and ",
-       type.lanes, " lanes");
+  fail(ErrorKind::Buffer, "from_dlpack: unsupported dtype with code ", int{type.code}, ", ", int{type.bits},
+       " bits and ", type.lanes, " lanes");
 }
 
 struct Exported {
@@ -64,8 +64,13 @@ py::capsule to_dlpack(const Tensor& tensor) {
                "Can't export tensors that require gradient, use tensor.detach()");
   auto* exported = new Exported{tensor.detached(), {}};
   const Tensor& held = exported->tensor;
-  exported->managed.tensor = {held.data(), {kCpu, 0}, held.ndim(), dlpack_type(held.dtype()),
-                              held.impl()->sizes.data(), held.impl()->strides.data(), 0};
+  exported->managed.tensor = {held.data(),
+                              {kCpu, 0},
+                              held.ndim(),
+                              dlpack_type(held.dtype()),
+                              held.impl()->sizes.data(),
+                              held.impl()->strides.data(),
+                              0};
   exported->managed.context = exported;
   exported->managed.deleter = [](DLManagedTensor* managed) { delete static_cast<Exported*>(managed->context); };
   return py::capsule(&exported->managed, kCapsule, [](PyObject* capsule) {
@@ -85,7 +90,8 @@ Tensor from_capsule(const py::object& capsule) {
                " is not the CPU");
   const DType dtype = dtype_from(source.dtype);
   Dims sizes(IntSpan(source.shape, static_cast<std::size_t>(source.ndim)));
-  Dims strides = source.strides ? Dims(IntSpan(source.strides, static_cast<std::size_t>(source.ndim))) : contiguous_strides(sizes);
+  Dims strides =
+      source.strides ? Dims(IntSpan(source.strides, static_cast<std::size_t>(source.ndim))) : contiguous_strides(sizes);
   std::int64_t extent = 1;
   for (int i = 0; i < sizes.size(); ++i) {
     FASTNN_CHECK(strides[i] >= 0, ErrorKind::Buffer, "from_dlpack: negative strides are not supported");
@@ -94,14 +100,14 @@ Tensor from_capsule(const py::object& capsule) {
   }
   auto impl = make_ref<TensorImpl>();
   impl->dtype = dtype;
-  impl->storage = Storage::borrow(static_cast<char*>(source.data) + source.byte_offset,
-                                  static_cast<std::size_t>(extent * itemsize(dtype)),
-                                  [](void* context) {
-                                    auto* taken = static_cast<DLManagedTensor*>(context);
-                                    const py::gil_scoped_acquire gil;
-                                    if (taken->deleter) taken->deleter(taken);
-                                  },
-                                  managed);
+  impl->storage = Storage::borrow(
+      static_cast<char*>(source.data) + source.byte_offset, static_cast<std::size_t>(extent * itemsize(dtype)),
+      [](void* context) {
+        auto* taken = static_cast<DLManagedTensor*>(context);
+        const py::gil_scoped_acquire gil;
+        if (taken->deleter) taken->deleter(taken);
+      },
+      managed);
   impl->set_geometry(std::move(sizes), std::move(strides));
   PyCapsule_SetName(capsule.ptr(), kUsedCapsule);
   return Tensor(std::move(impl));
@@ -111,17 +117,21 @@ Tensor from_capsule(const py::object& capsule) {
 
 void init_dlpack(py::module_& module) {
   const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
-  type.attr("__dlpack__") = py::cpp_function(
-      [](const Tensor& self, const py::kwargs&) { return to_dlpack(self); }, py::name("__dlpack__"), py::is_method(type));
-  type.attr("__dlpack_device__") = py::cpp_function(
-      [](const py::object&) { return py::make_tuple(kCpu, 0); }, py::name("__dlpack_device__"), py::is_method(type));
+  type.attr("__dlpack__") = py::cpp_function([](const Tensor& self, const py::kwargs&) { return to_dlpack(self); },
+                                             py::name("__dlpack__"), py::is_method(type));
+  type.attr("__dlpack_device__") = py::cpp_function([](const py::object&) { return py::make_tuple(kCpu, 0); },
+                                                    py::name("__dlpack_device__"), py::is_method(type));
   module.def("to_dlpack", &to_dlpack, py::arg("tensor"), "The tensor as a DLPack capsule.");
-  module.def("from_dlpack", [](const py::object& object) {
-    if (PyCapsule_CheckExact(object.ptr())) return from_capsule(object);
-    FASTNN_CHECK(py::hasattr(object, "__dlpack__"), ErrorKind::Type, "from_dlpack: expected an object with __dlpack__ or a capsule, got ",
-                 Py_TYPE(object.ptr())->tp_name);
-    return from_capsule(object.attr("__dlpack__")());
-  }, py::arg("ext_tensor"), "A tensor that shares memory with a tensor of another library.");
+  module.def(
+      "from_dlpack",
+      [](const py::object& object) {
+        if (PyCapsule_CheckExact(object.ptr())) return from_capsule(object);
+        FASTNN_CHECK(py::hasattr(object, "__dlpack__"), ErrorKind::Type,
+                     "from_dlpack: expected an object with __dlpack__ or a capsule, got ",
+                     Py_TYPE(object.ptr())->tp_name);
+        return from_capsule(object.attr("__dlpack__")());
+      },
+      py::arg("ext_tensor"), "A tensor that shares memory with a tensor of another library.");
 }
 
 }  // namespace fastnn::python

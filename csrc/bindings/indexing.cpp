@@ -18,7 +18,7 @@ bool is_index_sequence(PyObject* object) { return PyList_Check(object) || PyTupl
 
 bool is_array_like(PyObject* object) {
   return !is_tensor(object) && (is_index_sequence(object) || PyRange_Check(object) ||
-                                  (PySequence_Check(object) && PyObject_HasAttrString(object, "__array_interface__")));
+                                (PySequence_Check(object) && PyObject_HasAttrString(object, "__array_interface__")));
 }
 
 // How many dimensions of the tensor an index item uses up.
@@ -112,8 +112,8 @@ Parsed parse(const Tensor& self, PyObject* index, bool) {
       const Py_ssize_t place = PyNumber_AsSsize_t(item, PyExc_IndexError);
       if (place == -1 && PyErr_Occurred()) throw_python();
       const std::int64_t size = parsed.view.sizes()[dim];
-      FASTNN_CHECK(place >= -size && place < size, ErrorKind::Index, "index ", place, " is out of bounds for dimension ",
-                   dim, " with size ", size);
+      FASTNN_CHECK(place >= -size && place < size, ErrorKind::Index, "index ", place,
+                   " is out of bounds for dimension ", dim, " with size ", size);
       parsed.view = select(parsed.view, dim, place);
     } else if (is_tensor(item) || is_array_like(item)) {
       Tensor tensor = index_tensor(item);
@@ -123,7 +123,8 @@ Parsed parse(const Tensor& self, PyObject* index, bool) {
       }
       add_advanced(std::move(tensor));
     } else {
-      fail(ErrorKind::Index, "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
+      fail(ErrorKind::Index,
+           "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got ",
            Py_TYPE(item)->tp_name, ")");
     }
   }
@@ -144,9 +145,10 @@ PyObject* tensor_getitem(PyObject* self, PyObject* key) {
                    " is out of bounds for dimension 0 with size ", size);
       return wrap(select(tensor, 0, place));
     }
-    FASTNN_CHECK(!(tensor.ndim() == 0 && is_integer(key)), ErrorKind::Index,
-                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
-                 "0-dim tensor to a number");
+    FASTNN_CHECK(
+        !(tensor.ndim() == 0 && is_integer(key)), ErrorKind::Index,
+        "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+        "0-dim tensor to a number");
     const Parsed parsed = parse(tensor, key, true);
     if (parsed.advanced) return wrap(index(parsed.view, parsed.indices));
     return wrap(parsed.view.is_same(tensor) ? make_view_like(tensor) : parsed.view);
@@ -165,7 +167,8 @@ int tensor_setitem(PyObject* self, PyObject* key, PyObject* value) {
     } else if (is_index_sequence(value) || PyObject_HasAttrString(value, "__array_interface__")) {
       source = tensor_from_data(value, tensor.dtype());
     } else {
-      fail(ErrorKind::Type, "can't assign a ", Py_TYPE(value)->tp_name, " to a torch tensor of dtype ", info(tensor.dtype()).name);
+      fail(ErrorKind::Type, "can't assign a ", Py_TYPE(value)->tp_name, " to a torch tensor of dtype ",
+           info(tensor.dtype()).name);
     }
     const Parsed parsed = parse(tensor, key, false);
     if (parsed.advanced) {
@@ -175,8 +178,8 @@ int tensor_setitem(PyObject* self, PyObject* key, PyObject* value) {
     // Leading dimensions of size one may be missing in the target: x[0] = ones(1, 3).
     while (source.ndim() > parsed.view.ndim() && source.sizes()[0] == 1) source = squeeze(source, 0);
     FASTNN_CHECK(is_expandable_to(source.sizes(), parsed.view.sizes()), ErrorKind::Runtime,
-                 "shape mismatch: value tensor of shape ", source.sizes(), " cannot be broadcast to indexing result of shape ",
-                 parsed.view.sizes());
+                 "shape mismatch: value tensor of shape ", source.sizes(),
+                 " cannot be broadcast to indexing result of shape ", parsed.view.sizes());
     copy_in_place(parsed.view, source);
     return 0;
   });

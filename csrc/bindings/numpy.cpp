@@ -21,36 +21,64 @@ std::optional<DType> dtype_of_format(const char* format, Py_ssize_t size) {
   if (*format == '@' || *format == '=' || *format == '<') ++format;
   if (std::strlen(format) != 1) return std::nullopt;
   switch (*format) {
-    case '?': return DType::Bool;
-    case 'e': return DType::Float16;
-    case 'f': return DType::Float32;
-    case 'd': return DType::Float64;
-    case 'g': return size == 8 ? std::optional(DType::Float64) : std::nullopt;
-    case 'B': case 'c': return DType::UInt8;
-    case 'b': case 'h': case 'i': case 'l': case 'q': case 'n':
+    case '?':
+      return DType::Bool;
+    case 'e':
+      return DType::Float16;
+    case 'f':
+      return DType::Float32;
+    case 'd':
+      return DType::Float64;
+    case 'g':
+      return size == 8 ? std::optional(DType::Float64) : std::nullopt;
+    case 'B':
+    case 'c':
+      return DType::UInt8;
+    case 'b':
+    case 'h':
+    case 'i':
+    case 'l':
+    case 'q':
+    case 'n':
       switch (size) {
-        case 1: return DType::Int8;
-        case 2: return DType::Int16;
-        case 4: return DType::Int32;
-        case 8: return DType::Int64;
-        default: return std::nullopt;
+        case 1:
+          return DType::Int8;
+        case 2:
+          return DType::Int16;
+        case 4:
+          return DType::Int32;
+        case 8:
+          return DType::Int64;
+        default:
+          return std::nullopt;
       }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
 const char* format_of(DType dtype) {
   switch (dtype) {
-    case DType::UInt8: return "B";
-    case DType::Int8: return "b";
-    case DType::Int16: return "h";
-    case DType::Int32: return "i";
-    case DType::Int64: return "q";
-    case DType::Float16: return "e";
-    case DType::Float32: return "f";
-    case DType::Float64: return "d";
-    case DType::Bool: return "?";
-    case DType::BFloat16: return nullptr;
+    case DType::UInt8:
+      return "B";
+    case DType::Int8:
+      return "b";
+    case DType::Int16:
+      return "h";
+    case DType::Int32:
+      return "i";
+    case DType::Int64:
+      return "q";
+    case DType::Float16:
+      return "e";
+    case DType::Float32:
+      return "f";
+    case DType::Float64:
+      return "d";
+    case DType::Bool:
+      return "?";
+    case DType::BFloat16:
+      return nullptr;
   }
   return nullptr;
 }
@@ -86,27 +114,31 @@ Tensor from_buffer_object(py::handle object, const char* op, bool copied = false
     }
   } guard{borrowed.get()};
   const auto dtype = dtype_of_format(buffer.format, buffer.itemsize);
-  FASTNN_CHECK(dtype.has_value(), ErrorKind::Type, op, ": can't convert np.ndarray of type ",
-               py::hasattr(object, "dtype") ? py::str(object.attr("dtype")).cast<std::string>()
-                                            : std::string(buffer.format ? buffer.format : "?"),
-               ". The only supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool.");
+  FASTNN_CHECK(
+      dtype.has_value(), ErrorKind::Type, op, ": can't convert np.ndarray of type ",
+      py::hasattr(object, "dtype") ? py::str(object.attr("dtype")).cast<std::string>()
+                                   : std::string(buffer.format ? buffer.format : "?"),
+      ". The only supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool.");
   Dims sizes;
   Dims strides;
   std::int64_t extent = 1;
   for (int i = 0; i < buffer.ndim; ++i) {
     sizes.push_back(buffer.shape[i]);
-    FASTNN_CHECK(buffer.strides[i] >= 0 || buffer.shape[i] <= 1, ErrorKind::Value,
-                 "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                 "currently supported. (You can probably work around this by making a copy of your array with array.copy().)");
+    FASTNN_CHECK(
+        buffer.strides[i] >= 0 || buffer.shape[i] <= 1, ErrorKind::Value,
+        "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+        "currently supported. (You can probably work around this by making a copy of your array with array.copy().)");
     FASTNN_CHECK(buffer.strides[i] % buffer.itemsize == 0, ErrorKind::Value,
-                 "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.");
+                 "given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
+                 "reallocate the memory.");
     strides.push_back(std::max<std::int64_t>(0, buffer.strides[i] / buffer.itemsize));
     if (buffer.shape[i] == 0) extent = 0;
   }
   for (int i = 0; i < sizes.size() && extent > 0; ++i) extent += (sizes[i] - 1) * strides[i];
   if (!writable && !copied) {
     constexpr const char* kWarning =
-        "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to "
+        "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing "
+        "to "
         "this tensor will result in undefined behavior. You may want to copy the array to protect its data or make it "
         "writable before converting it to a tensor. fastnn makes the tensor read-only.";
     if (PyErr_WarnEx(PyExc_UserWarning, kWarning, 1) < 0) throw_python();
@@ -163,11 +195,13 @@ Tensor frombuffer(const py::object& buffer, DType dtype, std::int64_t count, std
   };
   if (length <= 0 || count == 0) refuse("both buffer length (", length, ") and count (", count, ") must not be 0");
   if (offset < 0 || offset >= length) {
-    refuse("offset (", offset, " bytes) must be non-negative and no greater than buffer length (", length, " bytes) minus 1");
+    refuse("offset (", offset, " bytes) must be non-negative and no greater than buffer length (", length,
+           " bytes) minus 1");
   }
   if (count < 0) {
     if ((length - offset) % item != 0) {
-      refuse("buffer length (", length - offset, " bytes) after offset (", offset, " bytes) must be a multiple of element size (", item, ")");
+      refuse("buffer length (", length - offset, " bytes) after offset (", offset,
+             " bytes) must be a multiple of element size (", item, ")");
     }
     count = (length - offset) / item;
   }
@@ -200,7 +234,8 @@ py::array to_numpy(const py::object& self, bool force) {
   // The array keeps the tensor's memory alive through a tensor object.
   const py::object owner = py::reinterpret_steal<py::object>(wrap(tensor.detached()));
   py::array array(py::dtype(format), shape, strides, tensor.data(), owner);
-  if (!tensor.storage()->writable()) py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
+  if (!tensor.storage()->writable())
+    py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return array;
 }
 
@@ -208,7 +243,8 @@ py::array to_numpy(const py::object& self, bool force) {
 
 // NumPy's scalars have the interface of an array too, but are no sequences.
 bool is_array(py::handle object) {
-  return !is_tensor(object.ptr()) && PySequence_Check(object.ptr()) && py::hasattr(object, "__array_interface__") && PyObject_CheckBuffer(object.ptr());
+  return !is_tensor(object.ptr()) && PySequence_Check(object.ptr()) && py::hasattr(object, "__array_interface__") &&
+         PyObject_CheckBuffer(object.ptr());
 }
 
 struct NestedShape {
@@ -232,7 +268,8 @@ void infer(py::handle data, int depth, NestedShape& shape) {
   constexpr int kDeepest = 128;
   FASTNN_CHECK(depth < kDeepest, ErrorKind::Value, "too many dimensions '", Py_TYPE(data.ptr())->tp_name, "'");
   if (is_tensor(data.ptr()) || is_array(data)) {
-    const Tensor tensor = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
+    const Tensor tensor =
+        is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
     if (!shape.any) {
       for (const std::int64_t size : tensor.sizes()) shape.sizes.push_back(size);
     }
@@ -266,8 +303,8 @@ void store(T& place, const Scalar& scalar, DType dtype) {
     place = scalar.to_double() != 0.0;
   } else if constexpr (std::is_integral_v<T>) {
     const std::int64_t value = scalar.to_int();
-    FASTNN_CHECK(static_cast<std::int64_t>(static_cast<T>(value)) == value, ErrorKind::Runtime, "value cannot be converted to type ",
-                 info(dtype).name, " without overflow");
+    FASTNN_CHECK(static_cast<std::int64_t>(static_cast<T>(value)) == value, ErrorKind::Runtime,
+                 "value cannot be converted to type ", info(dtype).name, " without overflow");
     place = static_cast<T>(value);
   } else {
     place = static_cast<T>(scalar.to_double());
@@ -282,15 +319,16 @@ void fill_nested(py::handle data, const Tensor& out, int depth, std::int64_t off
     return;
   }
   if (is_tensor(data.ptr()) || is_array(data)) {
-    const Tensor source = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
+    const Tensor source =
+        is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
     Dims sizes;
     Dims strides;
     for (int d = depth; d < out.ndim(); ++d) {
       sizes.push_back(out.sizes()[d]);
       strides.push_back(out.strides()[d]);
     }
-    FASTNN_CHECK(source.sizes() == sizes, ErrorKind::Value, "tensor(): expected an element of shape ", sizes, " at dim ",
-                 depth, ", got ", source.sizes());
+    FASTNN_CHECK(source.sizes() == sizes, ErrorKind::Value, "tensor(): expected an element of shape ", sizes,
+                 " at dim ", depth, ", got ", source.sizes());
     copy_raw(out.alias(sizes, strides, offset), source);
     return;
   }
@@ -351,12 +389,14 @@ int tensor_getbuffer(PyObject* object, Py_buffer* view, int flags) {
   return guarded(-1, [&] {
     const Tensor tensor = tensor_of(object);
     const char* format = format_of(tensor.dtype());
-    FASTNN_CHECK(format != nullptr, ErrorKind::Buffer, "the buffer protocol has no format for ", info(tensor.dtype()).name);
+    FASTNN_CHECK(format != nullptr, ErrorKind::Buffer, "the buffer protocol has no format for ",
+                 info(tensor.dtype()).name);
     FASTNN_CHECK(!tracks_view(tensor), ErrorKind::Buffer,
                  "can't export the buffer of a tensor that requires grad; use tensor.detach()");
     FASTNN_CHECK(tensor.is_contiguous() || (flags & PyBUF_STRIDES) == PyBUF_STRIDES, ErrorKind::Buffer,
                  "this tensor is not contiguous");
-    FASTNN_CHECK(tensor.storage()->writable() || !(flags & PyBUF_WRITABLE), ErrorKind::Buffer, "this tensor is read-only");
+    FASTNN_CHECK(tensor.storage()->writable() || !(flags & PyBUF_WRITABLE), ErrorKind::Buffer,
+                 "this tensor is read-only");
     auto* held = new BufferShape;
     for (int i = 0; i < tensor.ndim(); ++i) {
       held->shape.push_back(tensor.sizes()[i]);
@@ -394,7 +434,8 @@ void tensor_buffer_slots(void*& get, void*& release) {
 Tensor tensor_from_data(py::handle data, std::optional<DType> dtype) {
   const bool numpy_scalar = !is_sequence(data) && !is_tensor(data.ptr()) && py::hasattr(data, "__array_interface__");
   if (is_tensor(data.ptr()) || is_array(data) || numpy_scalar) {
-    const Tensor source = is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
+    const Tensor source =
+        is_tensor(data.ptr()) ? tensor_of(data.ptr()).detached() : from_buffer_object(data, "tensor()", true);
     const GradModeGuard no_grad(false);
     Tensor result = Tensor::empty(source.sizes(), dtype.value_or(source.dtype()));
     copy_raw(result, source);
@@ -413,47 +454,59 @@ void init_numpy(py::module_& module) {
              "A new tensor with a copy of the data: numbers, nested sequences, arrays.");
   module.def("as_tensor", &as_tensor, py::arg("data"), py::arg("dtype") = py::none(), py::arg("device") = py::none(),
              "The data as a tensor, sharing memory with arrays and tensors of the right dtype.");
-  module.def("from_numpy", [](const py::object& array) {
-    FASTNN_CHECK(is_array(array), ErrorKind::Type, "expected np.ndarray (got ", Py_TYPE(array.ptr())->tp_name, ")");
-    return from_buffer_object(array, "from_numpy");
-  }, py::arg("ndarray"), "A tensor that shares the memory of a NumPy array.");
+  module.def(
+      "from_numpy",
+      [](const py::object& array) {
+        FASTNN_CHECK(is_array(array), ErrorKind::Type, "expected np.ndarray (got ", Py_TYPE(array.ptr())->tp_name, ")");
+        return from_buffer_object(array, "from_numpy");
+      },
+      py::arg("ndarray"), "A tensor that shares the memory of a NumPy array.");
   module.def("frombuffer", &frombuffer, py::arg("buffer"), py::kw_only(), py::arg("dtype"), py::arg("count") = -1,
              py::arg("offset") = 0, "A 1-d tensor over the memory of a buffer.");
   module.def("_from_buffer", &from_raw, py::arg("buffer"), py::arg("dtype"), py::arg("sizes"), py::arg("strides"),
              py::arg("storage_offset"));
 
   py::class_<StorageObject>(module, "UntypedStorage", py::buffer_protocol(), "The memory behind tensors, as bytes.")
-      .def("data_ptr", [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage->data()); },
-           "Address of the first byte.")
-      .def("nbytes", [](const StorageObject& self) { return self.storage->nbytes(); }, "The number of bytes.")
-      .def("size", [](const StorageObject& self) { return self.storage->nbytes(); }, "The number of bytes.")
+      .def(
+          "data_ptr", [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage->data()); },
+          "Address of the first byte.")
+      .def(
+          "nbytes", [](const StorageObject& self) { return self.storage->nbytes(); }, "The number of bytes.")
+      .def(
+          "size", [](const StorageObject& self) { return self.storage->nbytes(); }, "The number of bytes.")
       .def("__len__", [](const StorageObject& self) { return self.storage->nbytes(); })
-      .def("resize_", [](StorageObject& self, std::size_t bytes) { self.storage->resize(bytes); },
-           "Makes room for so many bytes; what was there stays, what is new is not initialised.")
-      .def("__eq__", [](const StorageObject& self, const py::object& other) {
-        return py::isinstance<StorageObject>(other) && other.cast<const StorageObject&>().storage == self.storage;
-      })
-      .def("__hash__", [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage.get()) >> 4; })
+      .def(
+          "resize_", [](StorageObject& self, std::size_t bytes) { self.storage->resize(bytes); },
+          "Makes room for so many bytes; what was there stays, what is new is not initialised.")
+      .def("__eq__",
+           [](const StorageObject& self, const py::object& other) {
+             return py::isinstance<StorageObject>(other) && other.cast<const StorageObject&>().storage == self.storage;
+           })
+      .def("__hash__",
+           [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage.get()) >> 4; })
       .def_buffer([](const StorageObject& self) {
         return py::buffer_info(self.storage->data(), 1, "B", 1, {static_cast<py::ssize_t>(self.storage->nbytes())}, {1},
                                !self.storage->writable());
       });
-  module.def("_tensor_over_storage", [](const StorageObject& storage, DType dtype, const std::vector<std::int64_t>& sizes,
-                                        const std::vector<std::int64_t>& strides, std::int64_t offset) {
-    auto impl = make_ref<TensorImpl>();
-    impl->dtype = dtype;
-    impl->storage = storage.storage;
-    return Tensor(std::move(impl)).alias(Dims(sizes), Dims(strides), offset);
-  }, "A tensor of a given geometry over a storage.");
+  module.def(
+      "_tensor_over_storage",
+      [](const StorageObject& storage, DType dtype, const std::vector<std::int64_t>& sizes,
+         const std::vector<std::int64_t>& strides, std::int64_t offset) {
+        auto impl = make_ref<TensorImpl>();
+        impl->dtype = dtype;
+        impl->storage = storage.storage;
+        return Tensor(std::move(impl)).alias(Dims(sizes), Dims(strides), offset);
+      },
+      "A tensor of a given geometry over a storage.");
 
   const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
   type.attr("numpy") = py::cpp_function(
       [](const py::object& self, bool force) { return to_numpy(self, force); }, py::name("numpy"), py::is_method(type),
       py::kw_only(), py::arg("force") = false,
       "The values as a NumPy array that shares the memory; force=True detaches and copies where it must.");
-  type.attr("untyped_storage") = py::cpp_function(
-      [](const Tensor& self) { return StorageObject{self.storage()}; }, py::name("untyped_storage"), py::is_method(type),
-      "The memory behind the tensor, which its views share.");
+  type.attr("untyped_storage") =
+      py::cpp_function([](const Tensor& self) { return StorageObject{self.storage()}; }, py::name("untyped_storage"),
+                       py::is_method(type), "The memory behind the tensor, which its views share.");
 }
 
 }  // namespace fastnn::python

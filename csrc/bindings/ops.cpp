@@ -98,7 +98,8 @@ void write_out(const char* op, const Tensor& target, const Tensor& result) {
   if (target.sizes() != result.sizes()) {
     TensorImpl& impl = *target.impl();
     const std::int64_t bytes = (impl.offset + result.numel()) * itemsize(impl.dtype);
-    if (static_cast<std::int64_t>(impl.storage->nbytes()) < bytes) impl.storage->resize(static_cast<std::size_t>(bytes));
+    if (static_cast<std::int64_t>(impl.storage->nbytes()) < bytes)
+      impl.storage->resize(static_cast<std::size_t>(bytes));
     impl.set_geometry(result.sizes(), contiguous_strides(result.sizes()));
   }
   copy_raw(target, result);
@@ -231,7 +232,8 @@ PyObject* op_keywords(PyObject* self, void*) {
       py::list names;
       if ((flags & op_out) && group.mode == CallMode::Function) names.append("out");
       if (flags & op_factory) {
-        for (const char* name : {"device", "layout", "pin_memory", "requires_grad", "memory_format"}) names.append(name);
+        for (const char* name : {"device", "layout", "pin_memory", "requires_grad", "memory_format"})
+          names.append(name);
       }
       list.append(py::tuple(names));
     }
@@ -361,7 +363,8 @@ void init_ops(py::module_& module) {
       "_operations",
       [] {
         py::dict all;
-        for (const auto& [qualified, object] : groups()) all[qualified.c_str()] = py::reinterpret_borrow<py::object>(object);
+        for (const auto& [qualified, object] : groups())
+          all[qualified.c_str()] = py::reinterpret_borrow<py::object>(object);
         return all;
       },
       "Every operation by its qualified name.");

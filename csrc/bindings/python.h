@@ -63,34 +63,34 @@ PyObject* wrap_as(PyTypeObject* type, const Tensor& tensor);
 void init_types(py::module_& module);
 extern PyTypeObject* size_type;
 PyObject* wrap_size(IntSpan sizes);
-PyObject* wrap_dtype(DType dtype);                         // new reference
-std::optional<DType> dtype_of_object(PyObject* object);    // a dtype, or Python's float, int, bool
+PyObject* wrap_dtype(DType dtype);                       // new reference
+std::optional<DType> dtype_of_object(PyObject* object);  // a dtype, or Python's float, int, bool
 struct Device {
   std::string type = "cpu";
   std::optional<int> index;
 };
-PyObject* cpu_device();                                    // borrowed
+PyObject* cpu_device();  // borrowed
 // A device from an object, a string or an index; an error if tensors cannot live there.
 Device parse_device(py::handle object);
 void check_device(py::handle object, const char* op);
-Generator* generator_of(PyObject* object);                 // null if it is none
+Generator* generator_of(PyObject* object);  // null if it is none
 
 // The name of a memory format; null if it is none.
 const std::string* memory_format_name(PyObject* object);
 
-std::optional<Scalar> scalar_of(PyObject* object);         // Python and NumPy numbers; no tensors
+std::optional<Scalar> scalar_of(PyObject* object);  // Python and NumPy numbers; no tensors
 
 // --- the other files ---------------------------------------------------------------------------------------------
 
-void init_ops(py::module_& module);          // operations of the registry
+void init_ops(py::module_& module);  // operations of the registry
 void init_tensor_extras(py::module_& module);
 void init_autograd(py::module_& module);
-void init_numpy(py::module_& module);        // NumPy, buffer protocol, tensor() from nested data
+void init_numpy(py::module_& module);  // NumPy, buffer protocol, tensor() from nested data
 void tensor_buffer_slots(void*& get, void*& release);
 void init_dlpack(py::module_& module);
 void init_module_base(py::module_& module);  // the base of nn.Module
 void init_random(py::module_& module);
-void init_system(py::module_& module);       // threads, memory, information
+void init_system(py::module_& module);  // threads, memory, information
 
 PyObject* tensor_getitem(PyObject* self, PyObject* index);
 int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
@@ -117,9 +117,7 @@ struct type_caster<fastnn::Tensor> {
     value = fastnn::python::tensor_of(source.ptr());
     return true;
   }
-  static handle cast(const fastnn::Tensor& tensor, return_value_policy, handle) {
-    return fastnn::python::wrap(tensor);
-  }
+  static handle cast(const fastnn::Tensor& tensor, return_value_policy, handle) { return fastnn::python::wrap(tensor); }
 };
 
 template <>

@@ -50,11 +50,16 @@ void parse_type(const OpDef& op, std::string_view text, Param& param) {
     return;
   }
   constexpr std::pair<std::string_view, ParamType> kTypes[] = {
-      {"Tensor", ParamType::Tensor},     {"Tensor|Scalar", ParamType::TensorOrScalar},
-      {"Tensor[]", ParamType::TensorList}, {"int", ParamType::Int},
-      {"float", ParamType::Float},       {"bool", ParamType::Bool},
-      {"str", ParamType::String},        {"Scalar", ParamType::Scalar},
-      {"dtype", ParamType::DType},       {"generator", ParamType::Generator},
+      {"Tensor", ParamType::Tensor},
+      {"Tensor|Scalar", ParamType::TensorOrScalar},
+      {"Tensor[]", ParamType::TensorList},
+      {"int", ParamType::Int},
+      {"float", ParamType::Float},
+      {"bool", ParamType::Bool},
+      {"str", ParamType::String},
+      {"Scalar", ParamType::Scalar},
+      {"dtype", ParamType::DType},
+      {"generator", ParamType::Generator},
       {"memory_format", ParamType::MemoryFormat},
   };
   for (const auto& [name, type] : kTypes) {
@@ -100,7 +105,8 @@ void parse_default(const OpDef& op, std::string_view text, Param& param) {
       if (text == "True" || text == "False") {
         value.scalar = Scalar(text == "True");
       } else {
-        value.scalar = is_float ? Scalar(std::stod(param.default_text)) : Scalar(std::int64_t{std::stoll(param.default_text)});
+        value.scalar =
+            is_float ? Scalar(std::stod(param.default_text)) : Scalar(std::int64_t{std::stoll(param.default_text)});
       }
       return;
     }
@@ -123,13 +129,15 @@ void parse_default(const OpDef& op, std::string_view text, Param& param) {
           param.default_ints.push_back(std::stoll(std::string(item)));
         }
       } else {
-        param.default_ints.assign(static_cast<std::size_t>(std::max(1, param.list_size)), std::stoll(param.default_text));
+        param.default_ints.assign(static_cast<std::size_t>(std::max(1, param.list_size)),
+                                  std::stoll(param.default_text));
       }
       return;
     case ParamType::Tensor:
     case ParamType::TensorList:
     case ParamType::Generator:
-    case ParamType::MemoryFormat: bad_schema(op, "default of a tensor");
+    case ParamType::MemoryFormat:
+      bad_schema(op, "default of a tensor");
   }
 }
 
@@ -176,7 +184,8 @@ Signature parse_schema(const OpDef& op) {
     if (!keyword_only) ++signature.positional;
     signature.params.push_back(std::move(param));
   }
-  if (static_cast<int>(signature.params.size()) != op.arity) bad_schema(op, "another number of parameters than the function");
+  if (static_cast<int>(signature.params.size()) != op.arity)
+    bad_schema(op, "another number of parameters than the function");
   if (signature.params.size() > kMaxParams) bad_schema(op, "too many parameters");
   for (Param& param : signature.params) {
     // Stable now that the vector is complete.
@@ -255,7 +264,8 @@ bool set_int_list(PyObject* const* items, Py_ssize_t count, Argument& argument, 
 }
 
 bool set_int_list(const Param& param, PyObject* object, Argument& argument, CallFrame& frame) {
-  if (PyTuple_Check(object)) return set_int_list(&PyTuple_GET_ITEM(object, 0), PyTuple_GET_SIZE(object), argument, frame);
+  if (PyTuple_Check(object))
+    return set_int_list(&PyTuple_GET_ITEM(object, 0), PyTuple_GET_SIZE(object), argument, frame);
   if (PyList_Check(object)) {
     return PyList_GET_SIZE(object) == 0
                ? set_int_list(nullptr, 0, argument, frame)
@@ -320,7 +330,8 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
       set_tensor(scalar->wrapped(), argument, frame);
       return true;
     }
-    case ParamType::TensorList: return set_tensor_list(object, argument, frame);
+    case ParamType::TensorList:
+      return set_tensor_list(object, argument, frame);
     case ParamType::Int:
       argument.kind = Kind::Int;
       return set_int(object, argument.i);
@@ -356,7 +367,7 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
       if (is_tensor(object)) {
         const Tensor tensor = tensor_of(object);
         if (tensor.numel() != 1 || tensor.ndim() != 0 || tensor.requires_grad()) return false;
-        argument.scalar = tensor.is_floating() ? Scalar(tensor.item_double())
+        argument.scalar = tensor.is_floating()            ? Scalar(tensor.item_double())
                           : tensor.dtype() == DType::Bool ? Scalar(tensor.item_int() != 0)
                                                           : Scalar(tensor.item_int());
         return true;
@@ -382,7 +393,8 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
       argument.dtype = *dtype;
       return true;
     }
-    case ParamType::IntList: return set_int_list(param, object, argument, frame);
+    case ParamType::IntList:
+      return set_int_list(param, object, argument, frame);
     case ParamType::MemoryFormat: {
       const std::string* name = memory_format_name(object);
       if (name == nullptr) return false;

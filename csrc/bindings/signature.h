@@ -29,11 +29,11 @@ struct Param {
   std::string name;
   PyObject* key = nullptr;  // interned name
   ParamType type = ParamType::Tensor;
-  bool optional = false;       // accepts None
+  bool optional = false;  // accepts None
   bool has_default = false;
   bool keyword_only = false;
-  bool varargs = false;        // *int[]
-  int list_size = 0;           // int[2]: one int stands for both
+  bool varargs = false;  // *int[]
+  int list_size = 0;     // int[2]: one int stands for both
   std::string default_text;
   Argument default_value;
   std::vector<std::int64_t> default_ints;
@@ -46,14 +46,14 @@ constexpr int kMaxParams = 24;
 
 struct Signature {
   const OpDef* op = nullptr;
-  std::string name;                  // without namespace
-  std::string name_space;            // "nn", or empty
+  std::string name;        // without namespace
+  std::string name_space;  // "nn", or empty
   std::string result_text;
-  std::vector<std::string> fields;   // of a named tuple
+  std::vector<std::string> fields;  // of a named tuple
   bool returns_list = false;
   std::vector<Param> params;
-  int positional = 0;                // parameters that may be passed by position
-  std::string text() const;          // for error messages and stubs
+  int positional = 0;        // parameters that may be passed by position
+  std::string text() const;  // for error messages and stubs
 };
 
 Signature parse_schema(const OpDef& op);

@@ -59,12 +59,15 @@ void init_system(py::module_& module) {
   module.def("_isa_available", &isa_available, "The instruction sets that could run here.");
   module.def("get_default_dtype", &default_dtype, "The dtype of new floating point tensors.");
   module.def("set_default_dtype", &set_default_dtype, py::arg("d"), "Sets the dtype of new floating point tensors.");
-  module.def("_count_launches", [](bool on) {
-    const long counted = LaunchCount::value;
-    LaunchCount::counting = on;
-    LaunchCount::value = 0;
-    return counted;
-  }, py::arg("on"), "Starts or stops counting kernel launches; returns the count so far.");
+  module.def(
+      "_count_launches",
+      [](bool on) {
+        const long counted = LaunchCount::value;
+        LaunchCount::counting = on;
+        LaunchCount::value = 0;
+        return counted;
+      },
+      py::arg("on"), "Starts or stops counting kernel launches; returns the count so far.");
 }
 
 }  // namespace fastnn::python

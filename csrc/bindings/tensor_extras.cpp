@@ -68,8 +68,9 @@ void init_tensor_extras(py::module_& module) {
   const py::handle type(reinterpret_cast<PyObject*>(tensor_type));
   type.attr("as_subclass") = py::cpp_function(
       [](const Tensor& self, const py::object& cls) {
-        FASTNN_CHECK(PyType_Check(cls.ptr()) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls.ptr()), tensor_type),
-                     ErrorKind::Type, "as_subclass(): cls must be a subclass of Tensor");
+        FASTNN_CHECK(
+            PyType_Check(cls.ptr()) && PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls.ptr()), tensor_type),
+            ErrorKind::Type, "as_subclass(): cls must be a subclass of Tensor");
         return py::reinterpret_steal<py::object>(
             wrap_as(reinterpret_cast<PyTypeObject*>(cls.ptr()), make_view_like(self)));
       },

@@ -184,14 +184,16 @@ int set_grad(PyObject* self, PyObject* value, void*) {
       if (AutogradExtras* extra = extras_or_null(impl)) extra->gradient = Tensor();
       return 0;
     }
-    FASTNN_CHECK(is_tensor(value), ErrorKind::Type, "assigned grad expected to be a Tensor or None but got grad of type ",
-                 Py_TYPE(value)->tp_name);
+    FASTNN_CHECK(is_tensor(value), ErrorKind::Type,
+                 "assigned grad expected to be a Tensor or None but got grad of type ", Py_TYPE(value)->tp_name);
     FASTNN_CHECK(value != self, ErrorKind::Runtime, "can't assign Variable as its own grad");
     const Tensor gradient = tensor_of(value);
-    FASTNN_CHECK(gradient.dtype() == impl.dtype, ErrorKind::Runtime, "assigned grad has data of a different type: ",
-                 gradient.dtype(), " for a tensor of type ", impl.dtype);
-    FASTNN_CHECK(gradient.sizes() == impl.sizes, ErrorKind::Runtime, "assigned grad has data of a different size: ",
-                 gradient.sizes(), " for a tensor of size ", impl.sizes);
+    FASTNN_CHECK(gradient.dtype() == impl.dtype, ErrorKind::Runtime,
+                 "assigned grad has data of a different type: ", gradient.dtype(), " for a tensor of type ",
+                 impl.dtype);
+    FASTNN_CHECK(gradient.sizes() == impl.sizes, ErrorKind::Runtime,
+                 "assigned grad has data of a different size: ", gradient.sizes(), " for a tensor of size ",
+                 impl.sizes);
     extras(impl).gradient = gradient;
     return 0;
   });
@@ -235,7 +237,9 @@ PyObject* get_nbytes(PyObject* self, void*) {
 PyObject* get_false(PyObject*, void*) { return Py_NewRef(Py_False); }
 PyObject* get_true(PyObject*, void*) { return Py_NewRef(Py_True); }
 PyObject* get_none(PyObject*, void*) { return Py_NewRef(Py_None); }
-PyObject* get_layout(PyObject*, void*) { return py::object(py::module_::import("fastnn._C").attr("strided")).release().ptr(); }
+PyObject* get_layout(PyObject*, void*) {
+  return py::object(py::module_::import("fastnn._C").attr("strided")).release().ptr();
+}
 PyObject* get_inference(PyObject* self, PyObject*) { return PyBool_FromLong(impl_of(self)->inference); }
 
 PyObject* get_transposed(PyObject* self, void*) {
@@ -247,8 +251,10 @@ PyObject* get_transposed(PyObject* self, void*) {
 }
 PyObject* get_matrix_transposed(PyObject* self, void*) {
   return get(self, [&](TensorImpl& t) {
-    FASTNN_CHECK(t.sizes.size() >= 2, ErrorKind::Runtime, "tensor.mT is only supported on matrices or batches of "
-                 "matrices. Got ", t.sizes.size(), "-D tensor.");
+    FASTNN_CHECK(t.sizes.size() >= 2, ErrorKind::Runtime,
+                 "tensor.mT is only supported on matrices or batches of "
+                 "matrices. Got ",
+                 t.sizes.size(), "-D tensor.");
     return wrap(transpose(tensor_of(self), -2, -1));
   });
 }
@@ -355,7 +361,8 @@ bool is_channels_last(const TensorImpl& t) {
 PyObject* method_is_contiguous(PyObject* self, PyObject* args, PyObject* kwargs) {
   static const char* names[] = {"memory_format", nullptr};
   PyObject* format = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:is_contiguous", const_cast<char**>(names), &format)) return nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:is_contiguous", const_cast<char**>(names), &format))
+    return nullptr;
   return get(self, [&](TensorImpl& t) -> PyObject* {
     if (format != nullptr && format != Py_None) {
       const py::str text = py::repr(format);
@@ -422,8 +429,7 @@ PyObject* method_detach(PyObject* self, PyObject*) {
 }
 PyObject* method_detach_(PyObject* self, PyObject*) {
   return get(self, [&](TensorImpl& t) {
-    FASTNN_CHECK(!t.base || !t.grad_fn, ErrorKind::Runtime,
-                 "Can't detach views in-place. Use detach() instead.");
+    FASTNN_CHECK(!t.base || !t.grad_fn, ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead.");
     t.grad_fn.reset();
     t.requires_grad = false;
     t.output_number = 0;
@@ -435,7 +441,8 @@ PyObject* method_is_set_to(PyObject* self, PyObject* other) {
     FASTNN_CHECK(is_tensor(other), ErrorKind::Type, "is_set_to(): argument 'tensor' must be Tensor, not ",
                  Py_TYPE(other)->tp_name);
     const TensorImpl& o = *impl_of(other);
-    return PyBool_FromLong(t.storage == o.storage && t.offset == o.offset && t.sizes == o.sizes && t.strides == o.strides);
+    return PyBool_FromLong(t.storage == o.storage && t.offset == o.offset && t.sizes == o.sizes &&
+                           t.strides == o.strides);
   });
 }
 PyObject* method_make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
@@ -480,7 +487,8 @@ PyMethodDef tensor_methods[] = {
     {"is_complex", method_is_complex, METH_NOARGS, "Whether the dtype is complex."},
     {"is_signed", method_is_signed, METH_NOARGS, "Whether the dtype is signed."},
     {"is_inference", get_inference, METH_NOARGS, "Whether it was made in inference mode."},
-    {"is_contiguous", keywords<&method_is_contiguous>(), METH_VARARGS | METH_KEYWORDS, "Whether memory order is row-major."},
+    {"is_contiguous", keywords<&method_is_contiguous>(), METH_VARARGS | METH_KEYWORDS,
+     "Whether memory order is row-major."},
     {"item", method_item, METH_NOARGS, "The value of a one-element tensor as a Python number."},
     {"tolist", method_tolist, METH_NOARGS, "The values as nested lists."},
     {"requires_grad_", keywords<&method_requires_grad_>(), METH_VARARGS | METH_KEYWORDS, "Starts or stops recording."},
@@ -590,12 +598,24 @@ PyObject* tensor_richcompare(PyObject* a, PyObject* b, int op) {
   if (!is_operand(b)) return Py_NewRef(Py_NotImplemented);
   PyObject* operation = nullptr;
   switch (op) {
-    case Py_EQ: operation = Operation<kEq>::get(); break;
-    case Py_NE: operation = Operation<kNe>::get(); break;
-    case Py_LT: operation = Operation<kLt>::get(); break;
-    case Py_LE: operation = Operation<kLe>::get(); break;
-    case Py_GT: operation = Operation<kGt>::get(); break;
-    default: operation = Operation<kGe>::get(); break;
+    case Py_EQ:
+      operation = Operation<kEq>::get();
+      break;
+    case Py_NE:
+      operation = Operation<kNe>::get();
+      break;
+    case Py_LT:
+      operation = Operation<kLt>::get();
+      break;
+    case Py_LE:
+      operation = Operation<kLe>::get();
+      break;
+    case Py_GT:
+      operation = Operation<kGt>::get();
+      break;
+    default:
+      operation = Operation<kGe>::get();
+      break;
   }
   return operation == nullptr ? nullptr : call_operation(operation, a, b);
 }
@@ -748,9 +768,8 @@ void init_tensor_type(py::module_& module) {
   Py_INCREF(g_meta_type);
   tensor_type = reinterpret_cast<PyTypeObject*>(type);
   module.attr("Tensor") = py::reinterpret_borrow<py::object>(type);
-  module.def("_set_tensor_constructor", [](const py::function& function) {
-    g_constructor = py::object(function).release().ptr();
-  });
+  module.def("_set_tensor_constructor",
+             [](const py::function& function) { g_constructor = py::object(function).release().ptr(); });
   // Operands of operators that are written in Python (numbers on the left: 2 - x) come through the same slots.
   const py::handle handle(type);
   handle.attr("__array_priority__") = py::int_(1000);

@@ -140,12 +140,13 @@ Device device_from_string(const std::string& text) {
   bool valid = known;
   if (colon != std::string::npos) {
     const std::string digits = text.substr(colon + 1);
-    valid = valid && !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+    valid =
+        valid && !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
     if (valid) device.index = std::stoi(digits);
   }
-  FASTNN_CHECK(known, ErrorKind::Runtime,
-               "Expected one of cpu, cuda, mps, xpu, meta, hpu, mtia, xla device type at start of device string: ",
-               text);
+  FASTNN_CHECK(
+      known, ErrorKind::Runtime,
+      "Expected one of cpu, cuda, mps, xpu, meta, hpu, mtia, xla device type at start of device string: ", text);
   FASTNN_CHECK(valid, ErrorKind::Runtime, "Invalid device string: '", text, "'");
   return device;
 }
@@ -209,7 +210,8 @@ std::optional<Scalar> scalar_of(PyObject* object) {
   }
   // NumPy's numbers.
   if (is_tensor(object) || PyUnicode_Check(object) || PySequence_Check(object)) return std::nullopt;
-  if (std::strcmp(Py_TYPE(object)->tp_name, "numpy.bool_") == 0 || std::strcmp(Py_TYPE(object)->tp_name, "numpy.bool") == 0) {
+  if (std::strcmp(Py_TYPE(object)->tp_name, "numpy.bool_") == 0 ||
+      std::strcmp(Py_TYPE(object)->tp_name, "numpy.bool") == 0) {
     return Scalar(PyObject_IsTrue(object) == 1);
   }
   if (PyIndex_Check(object)) {
@@ -230,14 +232,19 @@ void init_types(py::module_& module) {
   init_size(module);
 
   py::class_<DTypeObject> dtype(module, "dtype", "The type of a tensor's elements.");
-  dtype.def_property_readonly("is_floating_point", [](const DTypeObject& self) { return is_floating(self.dtype); },
-                              "Whether it is a floating point type.")
-      .def_property_readonly("is_complex", [](const DTypeObject&) { return false; }, "False: there is no complex type.")
-      .def_property_readonly("is_signed", [](const DTypeObject& self) { return info(self.dtype).is_signed; },
-                             "Whether it has negative values.")
-      .def_property_readonly("itemsize", [](const DTypeObject& self) { return itemsize(self.dtype); },
-                             "Bytes of an element.")
-      .def("to_real", [](py::object self) { return self; }, "The type of the real part: itself.")
+  dtype
+      .def_property_readonly(
+          "is_floating_point", [](const DTypeObject& self) { return is_floating(self.dtype); },
+          "Whether it is a floating point type.")
+      .def_property_readonly(
+          "is_complex", [](const DTypeObject&) { return false; }, "False: there is no complex type.")
+      .def_property_readonly(
+          "is_signed", [](const DTypeObject& self) { return info(self.dtype).is_signed; },
+          "Whether it has negative values.")
+      .def_property_readonly(
+          "itemsize", [](const DTypeObject& self) { return itemsize(self.dtype); }, "Bytes of an element.")
+      .def(
+          "to_real", [](py::object self) { return self; }, "The type of the real part: itself.")
       .def("__repr__", [](const DTypeObject& self) { return "torch." + std::string(info(self.dtype).name); })
       .def("__reduce__", [](const DTypeObject& self) { return std::string(info(self.dtype).name); })
       .def("__copy__", [](py::object self) { return self; })
@@ -251,8 +258,8 @@ void init_types(py::module_& module) {
     module.attr(std::string(kDTypes[i].name).c_str()) = object;
   }
   constexpr std::pair<const char*, DType> kAliases[] = {
-      {"float", DType::Float32}, {"double", DType::Float64}, {"half", DType::Float16}, {"short", DType::Int16},
-      {"int", DType::Int32},     {"long", DType::Int64},
+      {"float", DType::Float32}, {"double", DType::Float64}, {"half", DType::Float16},
+      {"short", DType::Int16},   {"int", DType::Int32},      {"long", DType::Int64},
   };
   for (const auto& [name, value] : kAliases) {
     module.attr(name) = py::reinterpret_borrow<py::object>(g_dtypes[static_cast<std::size_t>(value)]);
@@ -264,8 +271,10 @@ void init_types(py::module_& module) {
       .def(py::init([](const py::object& what, const std::optional<int>& index) {
              Device result = parse_device(what);
              if (index) {
-               FASTNN_CHECK(!result.index, ErrorKind::Runtime, "type (string) must not include an index because index "
-                            "was passed explicitly: ", device_text(result));
+               FASTNN_CHECK(!result.index, ErrorKind::Runtime,
+                            "type (string) must not include an index because index "
+                            "was passed explicitly: ",
+                            device_text(result));
                result.index = index;
              }
              return result;
@@ -288,9 +297,8 @@ void init_types(py::module_& module) {
       .def("__hash__", [](const Device& self) { return std::hash<std::string>{}(device_text(self)); })
       .def("__enter__", [](py::object self) { return self; })
       .def("__exit__", [](const Device&, const py::args&) {})
-      .def("__reduce__", [](const py::object& self) {
-        return py::make_tuple(py::type::of(self), py::make_tuple(py::str(self)));
-      });
+      .def("__reduce__",
+           [](const py::object& self) { return py::make_tuple(py::type::of(self), py::make_tuple(py::str(self))); });
   g_cpu = py::cast(Device{}).release().ptr();
 
   py::class_<Layout>(module, "layout", "How a tensor lies in memory.").def("__repr__", [](const Layout& self) {

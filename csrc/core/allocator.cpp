@@ -31,12 +31,12 @@ constexpr bool kCaching = true;
 constexpr bool kCaching = true;
 #endif
 
-constexpr std::size_t kSmallLimit = 32 * 1024;         // up to here: per-thread free lists
-constexpr std::size_t kSlabBytes = 256 * 1024;         // small blocks are cut from slabs of this size
+constexpr std::size_t kSmallLimit = 32 * 1024;  // up to here: per-thread free lists
+constexpr std::size_t kSlabBytes = 256 * 1024;  // small blocks are cut from slabs of this size
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kHugePage = 2 * 1024 * 1024;
-constexpr std::size_t kMapThreshold = 4 * kHugePage;   // from here on blocks are aligned to huge pages
-constexpr int kStepsPerDoubling = 4;                   // size classes: at most a quarter is wasted
+constexpr std::size_t kMapThreshold = 4 * kHugePage;  // from here on blocks are aligned to huge pages
+constexpr int kStepsPerDoubling = 4;                  // size classes: at most a quarter is wasted
 constexpr int kSmallClasses = 48;
 constexpr std::int64_t kMinimumCacheLimit = 256ll << 20;
 
@@ -330,8 +330,8 @@ void deallocate(void* block, std::size_t bytes) noexcept {
 }
 
 Statistics statistics() {
-  return {g_allocated.load(), g_peak.load(),  large_cache().cached(), large_cache().limit(),
-          g_calls.load(),     g_system_calls.load()};
+  return {g_allocated.load(),    g_peak.load(),  large_cache().cached(),
+          large_cache().limit(), g_calls.load(), g_system_calls.load()};
 }
 
 void reset_peak() { g_peak.store(g_allocated.load()); }

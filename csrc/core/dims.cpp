@@ -15,8 +15,8 @@ std::ostream& operator<<(std::ostream& out, const Dims& dims) {
 std::int64_t product(IntSpan sizes) {
   std::int64_t total = 1;
   for (const std::int64_t size : sizes) {
-    FASTNN_CHECK(!__builtin_mul_overflow(total, size, &total), ErrorKind::Runtime,
-                 "number of elements of shape ", Dims(sizes), " does not fit in 64 bits");
+    FASTNN_CHECK(!__builtin_mul_overflow(total, size, &total), ErrorKind::Runtime, "number of elements of shape ",
+                 Dims(sizes), " does not fit in 64 bits");
   }
   return total;
 }
@@ -51,8 +51,8 @@ Dims broadcast_shapes(IntSpan a, IntSpan b, const char* op) {
     const std::int64_t sa = i <= na ? a[static_cast<std::size_t>(na - i)] : 1;
     const std::int64_t sb = i <= nb ? b[static_cast<std::size_t>(nb - i)] : 1;
     FASTNN_CHECK(sa == sb || sa == 1 || sb == 1, ErrorKind::Runtime, op, ": The size of tensor a (", sa,
-                 ") must match the size of tensor b (", sb, ") at non-singleton dimension ", ndim - i,
-                 "; got shapes ", Dims(a), " and ", Dims(b));
+                 ") must match the size of tensor b (", sb, ") at non-singleton dimension ", ndim - i, "; got shapes ",
+                 Dims(a), " and ", Dims(b));
     result[ndim - i] = sa == 1 ? sb : sa;
   }
   return result;

@@ -15,8 +15,8 @@ enum class DType : std::uint8_t { UInt8, Int8, Int16, Int32, Int64, Float16, Flo
 inline constexpr int kDTypeCount = 10;
 
 struct DTypeInfo {
-  std::string_view name;    // as in `fastnn.float32`
-  std::string_view title;   // as in error messages: "Float"
+  std::string_view name;   // as in `fastnn.float32`
+  std::string_view title;  // as in error messages: "Float"
   std::uint8_t itemsize;
   bool floating;
   bool is_signed;
@@ -46,16 +46,46 @@ constexpr DType compute_type(DType dtype) { return is_reduced_floating(dtype) ? 
 
 template <class T>
 struct DTypeOf;
-template <> struct DTypeOf<std::uint8_t> { static constexpr DType value = DType::UInt8; };
-template <> struct DTypeOf<std::int8_t> { static constexpr DType value = DType::Int8; };
-template <> struct DTypeOf<std::int16_t> { static constexpr DType value = DType::Int16; };
-template <> struct DTypeOf<std::int32_t> { static constexpr DType value = DType::Int32; };
-template <> struct DTypeOf<std::int64_t> { static constexpr DType value = DType::Int64; };
-template <> struct DTypeOf<Half> { static constexpr DType value = DType::Float16; };
-template <> struct DTypeOf<float> { static constexpr DType value = DType::Float32; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::Float64; };
-template <> struct DTypeOf<bool> { static constexpr DType value = DType::Bool; };
-template <> struct DTypeOf<BFloat16> { static constexpr DType value = DType::BFloat16; };
+template <>
+struct DTypeOf<std::uint8_t> {
+  static constexpr DType value = DType::UInt8;
+};
+template <>
+struct DTypeOf<std::int8_t> {
+  static constexpr DType value = DType::Int8;
+};
+template <>
+struct DTypeOf<std::int16_t> {
+  static constexpr DType value = DType::Int16;
+};
+template <>
+struct DTypeOf<std::int32_t> {
+  static constexpr DType value = DType::Int32;
+};
+template <>
+struct DTypeOf<std::int64_t> {
+  static constexpr DType value = DType::Int64;
+};
+template <>
+struct DTypeOf<Half> {
+  static constexpr DType value = DType::Float16;
+};
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::Float32;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::Float64;
+};
+template <>
+struct DTypeOf<bool> {
+  static constexpr DType value = DType::Bool;
+};
+template <>
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::BFloat16;
+};
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 
@@ -63,16 +93,26 @@ inline constexpr DType dtype_of = DTypeOf<T>::value;
 template <class F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::UInt8: return f.template operator()<std::uint8_t>();
-    case DType::Int8: return f.template operator()<std::int8_t>();
-    case DType::Int16: return f.template operator()<std::int16_t>();
-    case DType::Int32: return f.template operator()<std::int32_t>();
-    case DType::Int64: return f.template operator()<std::int64_t>();
-    case DType::Float16: return f.template operator()<Half>();
-    case DType::Float32: return f.template operator()<float>();
-    case DType::Float64: return f.template operator()<double>();
-    case DType::Bool: return f.template operator()<bool>();
-    case DType::BFloat16: return f.template operator()<BFloat16>();
+    case DType::UInt8:
+      return f.template operator()<std::uint8_t>();
+    case DType::Int8:
+      return f.template operator()<std::int8_t>();
+    case DType::Int16:
+      return f.template operator()<std::int16_t>();
+    case DType::Int32:
+      return f.template operator()<std::int32_t>();
+    case DType::Int64:
+      return f.template operator()<std::int64_t>();
+    case DType::Float16:
+      return f.template operator()<Half>();
+    case DType::Float32:
+      return f.template operator()<float>();
+    case DType::Float64:
+      return f.template operator()<double>();
+    case DType::Bool:
+      return f.template operator()<bool>();
+    case DType::BFloat16:
+      return f.template operator()<BFloat16>();
   }
   fail("unknown dtype");
 }

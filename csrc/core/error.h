@@ -37,7 +37,7 @@ template <class... Parts>
 }  // namespace fastnn
 
 // FASTNN_CHECK(condition, kind, message parts...): throws fastnn::Error when the condition does not hold.
-#define FASTNN_CHECK(condition, ...)                        \
-  do {                                                      \
+#define FASTNN_CHECK(condition, ...)                                    \
+  do {                                                                  \
     if (__builtin_expect(!(condition), 0)) ::fastnn::fail(__VA_ARGS__); \
   } while (0)

@@ -47,9 +47,9 @@ std::int64_t extent(IntSpan sizes, IntSpan strides) {
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     if (sizes[i] == 0) return 0;
     std::int64_t reach = 0;
-    FASTNN_CHECK(!__builtin_mul_overflow(sizes[i] - 1, strides[i], &reach) &&
-                     !__builtin_add_overflow(last, reach, &last),
-                 ErrorKind::Runtime, "size and stride overflow the address space");
+    FASTNN_CHECK(
+        !__builtin_mul_overflow(sizes[i] - 1, strides[i], &reach) && !__builtin_add_overflow(last, reach, &last),
+        ErrorKind::Runtime, "size and stride overflow the address space");
   }
   return last + 1;
 }
@@ -70,9 +70,8 @@ Tensor Tensor::empty(IntSpan sizes, DType dtype) {
 
 Tensor Tensor::empty_strided(IntSpan sizes, IntSpan strides, DType dtype) {
   check_sizes(sizes, "empty_strided");
-  FASTNN_CHECK(sizes.size() == strides.size(), ErrorKind::Runtime,
-               "empty_strided: dimensionality of sizes (", sizes.size(), ") must match dimensionality of strides (",
-               strides.size(), ")");
+  FASTNN_CHECK(sizes.size() == strides.size(), ErrorKind::Runtime, "empty_strided: dimensionality of sizes (",
+               sizes.size(), ") must match dimensionality of strides (", strides.size(), ")");
   for (const std::int64_t stride : strides) {
     FASTNN_CHECK(stride >= 0, ErrorKind::Runtime, "empty_strided: strides must not be negative, got ", Dims(strides));
   }
@@ -126,9 +125,9 @@ Tensor Tensor::alias(Dims sizes, Dims strides, std::int64_t offset) const {
   check_sizes(sizes, "view");
   const std::int64_t reach = extent(sizes, strides);
   const auto available = static_cast<std::int64_t>(impl_->storage->nbytes()) / itemsize(impl_->dtype);
-  FASTNN_CHECK(offset >= 0 && (reach == 0 || reach <= available - offset), ErrorKind::Runtime,
-               "setStorage: sizes ", sizes, ", strides ", strides, ", storage offset ", offset, " and itemsize ",
-               itemsize(impl_->dtype), " are out of bounds for storage of size ", impl_->storage->nbytes());
+  FASTNN_CHECK(offset >= 0 && (reach == 0 || reach <= available - offset), ErrorKind::Runtime, "setStorage: sizes ",
+               sizes, ", strides ", strides, ", storage offset ", offset, " and itemsize ", itemsize(impl_->dtype),
+               " are out of bounds for storage of size ", impl_->storage->nbytes());
   auto impl = make_ref<TensorImpl>();
   impl->storage = impl_->storage;
   impl->own_version = impl_->own_version;
@@ -218,7 +217,7 @@ std::optional<Dims> view_strides(IntSpan old_sizes, IntSpan old_strides, IntSpan
   result.resize(static_cast<int>(new_sizes.size()));
   int next = static_cast<int>(new_sizes.size()) - 1;
   // Walk runs of old dimensions that are contiguous with one another, and cut each run into new dimensions.
-  std::int64_t run = 1;   // elements of the current run
+  std::int64_t run = 1;  // elements of the current run
   std::int64_t unit = old_strides.empty() ? 1 : old_strides.back();
   for (int old = static_cast<int>(old_sizes.size()) - 1; old >= 0; --old) {
     const auto at = static_cast<std::size_t>(old);
@@ -248,9 +247,12 @@ std::optional<Dims> view_strides(IntSpan old_sizes, IntSpan old_strides, IntSpan
 
 Tensor Scalar::wrapped() const {
   switch (kind) {
-    case Kind::Bool: return Tensor::wrapped(i != 0);
-    case Kind::Int: return Tensor::wrapped(i);
-    case Kind::Float: return Tensor::wrapped(d);
+    case Kind::Bool:
+      return Tensor::wrapped(i != 0);
+    case Kind::Int:
+      return Tensor::wrapped(i);
+    case Kind::Float:
+      return Tensor::wrapped(d);
   }
   fail("unknown kind of number");
 }

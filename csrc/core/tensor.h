@@ -30,17 +30,17 @@ class TensorImpl final : public RefCounted {
   std::int64_t numel = 1;
   DType dtype = DType::Float32;
   bool contiguous = true;
-  bool requires_grad = false;    // a leaf that wants its gradient
-  bool wrapped_number = false;   // made from a Python number: weaker in type promotion
-  bool inference = false;        // made in inference mode
+  bool requires_grad = false;   // a leaf that wants its gradient
+  bool wrapped_number = false;  // made from a Python number: weaker in type promotion
+  bool inference = false;       // made in inference mode
   ViewOrigin view_origin = ViewOrigin::Plain;
-  std::uint32_t output_number = 0;      // which output of grad_fn
-  std::uint32_t view_version = 0;       // version of the storage at which grad_fn of a view was made
+  std::uint32_t output_number = 0;  // which output of grad_fn
+  std::uint32_t view_version = 0;   // version of the storage at which grad_fn of a view was made
   Ref<GraphNode> grad_fn;
-  Ref<TensorImpl> base;                 // of a differentiable view
-  Ref<VersionCounter> own_version;      // instead of the storage's, for `.data`
-  std::unique_ptr<TensorExtras> extras; // gradient, hooks
-  void* python = nullptr;               // the PyObject, borrowed unless owns_python
+  Ref<TensorImpl> base;                  // of a differentiable view
+  Ref<VersionCounter> own_version;       // instead of the storage's, for `.data`
+  std::unique_ptr<TensorExtras> extras;  // gradient, hooks
+  void* python = nullptr;                // the PyObject, borrowed unless owns_python
   bool owns_python = false;
 
   std::uint32_t& version() { return own_version ? own_version->value : storage->version; }
@@ -86,16 +86,12 @@ class Tensor {
   bool is_floating() const { return fastnn::is_floating(impl_->dtype); }
   bool requires_grad() const { return impl_->requires_grad || impl_->grad_fn; }
 
-  void* data() const {
-    return static_cast<char*>(impl_->storage->data()) + impl_->offset * itemsize(impl_->dtype);
-  }
+  void* data() const { return static_cast<char*>(impl_->storage->data()) + impl_->offset * itemsize(impl_->dtype); }
   template <class T>
   T* as() const {
     return static_cast<T*>(data());
   }
-  View view() const {
-    return {data(), impl_->dtype, impl_->sizes.size(), impl_->sizes.data(), impl_->strides.data()};
-  }
+  View view() const { return {data(), impl_->dtype, impl_->sizes.size(), impl_->sizes.data(), impl_->strides.data()}; }
 
   // A new tensor over the same memory with another geometry; no autograd history. Checks the bounds of the storage.
   Tensor alias(Dims sizes, Dims strides, std::int64_t offset) const;
@@ -140,9 +136,7 @@ struct Scalar {
   bool is_float() const { return kind == Kind::Float; }
   double to_double() const { return kind == Kind::Float ? d : static_cast<double>(i); }
   std::int64_t to_int() const { return kind == Kind::Float ? static_cast<std::int64_t>(d) : i; }
-  DType dtype() const {
-    return kind == Kind::Float ? default_dtype() : kind == Kind::Int ? DType::Int64 : DType::Bool;
-  }
+  DType dtype() const { return kind == Kind::Float ? default_dtype() : kind == Kind::Int ? DType::Int64 : DType::Bool; }
   Tensor wrapped() const;
 };
 

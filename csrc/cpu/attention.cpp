@@ -17,11 +17,11 @@ FASTNN_CPU_BEGIN
 
 namespace {
 
-constexpr std::int64_t kQueries = 128;      // rows of a tile of scores
-constexpr std::int64_t kKeys = 256;         // its columns, forward
+constexpr std::int64_t kQueries = 128;  // rows of a tile of scores
+constexpr std::int64_t kKeys = 256;     // its columns, forward
 constexpr std::int64_t kKeysBackward = 128;
-constexpr std::int64_t kWantedTasks = 16;   // with fewer heads than this, the blocks of a head are shared out
-constexpr double kTaskWork = 2.5e5;         // multiply-adds below which a second thread does not pay
+constexpr std::int64_t kWantedTasks = 16;  // with fewer heads than this, the blocks of a head are shared out
+constexpr double kTaskWork = 2.5e5;        // multiply-adds below which a second thread does not pay
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
@@ -142,7 +142,8 @@ void zero(T* row, std::int64_t n) {
   for (std::int64_t j = 0; j < n; ++j) row[j] = T(0);
 }
 
-// --- forward -----------------------------------------------------------------------------------------------------------
+// --- forward
+// -----------------------------------------------------------------------------------------------------------
 
 template <class S>
 void forward(const View& out, const View& logsum, const AttentionInputs& in) {
@@ -151,7 +152,8 @@ void forward(const View& out, const View& logsum, const AttentionInputs& in) {
   const std::int64_t block_q = smaller(kQueries, larger(s.queries, 1));
   const std::int64_t block_k = smaller(kKeys, larger(s.keys, 1));
   const std::int64_t blocks = ceil_div(s.queries, block_q);
-  const double work = static_cast<double>(block_q) * static_cast<double>(s.keys) * static_cast<double>(s.width + s.value_width + 16);
+  const double work =
+      static_cast<double>(block_q) * static_cast<double>(s.keys) * static_cast<double>(s.width + s.value_width + 16);
   parallel_for(s.batch * s.heads * blocks, grain_for(work), [&](std::int64_t from, std::int64_t to) {
     const Scratch scratch((block_q * (block_k + s.value_width + 2) + buffered<T, S>(block_q * s.width) +
                            buffered<T, S>(block_k * larger(s.width, s.value_width))) *
@@ -217,7 +219,8 @@ void forward(const View& out, const View& logsum, const AttentionInputs& in) {
   });
 }
 
-// --- backward ----------------------------------------------------------------------------------------------------------
+// --- backward
+// ----------------------------------------------------------------------------------------------------------
 
 // What the backward pass of one block of queries and one of keys adds to.
 template <class T>
@@ -282,8 +285,7 @@ class Backward {
   static constexpr bool kDirect = std::is_same_v<T, S>;
 
   std::int64_t tile_elements() const {
-    return 2 * block_q_ * block_k_ + block_q_ +
-           buffered<T, S>((block_q_ + block_k_) * (s_.width + s_.value_width));
+    return 2 * block_q_ * block_k_ + block_q_ + buffered<T, S>((block_q_ + block_k_) * (s_.width + s_.value_width));
   }
 
   // Keys [k0, k1) of one key head: gradients of keys and values, and of all queries if `with_queries`.
@@ -291,8 +293,9 @@ class Backward {
                 std::int64_t k1, bool with_queries, T* tile) {
     const bool queries = with_queries && wanted.query;
     const std::int64_t keys = k1 - k0;
-    const Scratch wide(kDirect ? 0 : (s_.queries * s_.width + keys * (s_.width + s_.value_width)) *
-                                         static_cast<std::int64_t>(sizeof(T)));
+    const Scratch wide(kDirect ? 0
+                               : (s_.queries * s_.width + keys * (s_.width + s_.value_width)) *
+                                     static_cast<std::int64_t>(sizeof(T)));
     const std::int64_t at_key = (batch * s_.key_heads + key_head) * s_.keys + k0;
     Targets<T> targets{};
     if (wanted.key) targets.key = target(*wanted.key, at_key * s_.width, wide.as<T>());
@@ -321,7 +324,8 @@ class Backward {
     if (targets.value) finish(*wanted.value, at_key * s_.value_width, targets.value, keys * s_.value_width);
   }
 
-  void query_pass(const View& wanted, std::int64_t batch, std::int64_t head, std::int64_t q0, std::int64_t q1, T* tile) {
+  void query_pass(const View& wanted, std::int64_t batch, std::int64_t head, std::int64_t q0, std::int64_t q1,
+                  T* tile) {
     const Scratch wide(kDirect ? 0 : (q1 - q0) * s_.width * static_cast<std::int64_t>(sizeof(T)));
     const std::int64_t at = ((batch * s_.heads + head) * s_.queries + q0) * s_.width;
     Targets<T> targets{};
@@ -417,11 +421,16 @@ class Backward {
 template <class F>
 void with_storage(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::Float32: return f(float{});
-    case DType::Float64: return f(double{});
-    case DType::Float16: return f(Half{});
-    case DType::BFloat16: return f(BFloat16{});
-    default: fail_not_implemented("scaled_dot_product_attention", dtype);
+    case DType::Float32:
+      return f(float{});
+    case DType::Float64:
+      return f(double{});
+    case DType::Float16:
+      return f(Half{});
+    case DType::BFloat16:
+      return f(BFloat16{});
+    default:
+      fail_not_implemented("scaled_dot_product_attention", dtype);
   }
 }
 
@@ -430,9 +439,8 @@ void forward_any(const View& out, const View& logsum, const AttentionInputs& inp
 }
 void backward_any(const AttentionGradients& gradients, const View& gradient, const View& out, const View& logsum,
                   const AttentionInputs& inputs) {
-  with_storage(out.dtype, [&](auto storage) {
-    Backward<decltype(storage)>(inputs, gradient, out, logsum).run(gradients);
-  });
+  with_storage(out.dtype,
+               [&](auto storage) { Backward<decltype(storage)>(inputs, gradient, out, logsum).run(gradients); });
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 #include "cpu/tables.h"
 
 // A convolution is a matrix product with the unfolded input: rows are (channel, kernel position), columns are
-// (image, output position). It is unfolded a tile of columns at a time, so that the memory stays bounded. How the work is
-// cut follows from the shape alone, so results do not depend on the number of threads.
+// (image, output position). It is unfolded a tile of columns at a time, so that the memory stays bounded. How the work
+// is cut follows from the shape alone, so results do not depend on the number of threads.
 
 FASTNN_CPU_BEGIN
 
@@ -19,11 +19,11 @@ namespace {
 constexpr std::int64_t kTileElements = 1 << 17;  // of an unfolded tile: half a megabyte of float32
 constexpr std::int64_t kLeastColumns = 64;
 constexpr std::int64_t kMostColumns = 1024;
-constexpr std::int64_t kWantedTasks = 16;        // pieces of work when the shape allows it
-constexpr std::int64_t kLeastRows = 64;          // of a piece of the output channels or of the unfolded rows
+constexpr std::int64_t kWantedTasks = 16;           // pieces of work when the shape allows it
+constexpr std::int64_t kLeastRows = 64;             // of a piece of the output channels or of the unfolded rows
 constexpr std::int64_t kPartialElements = 1 << 17;  // of a weight small enough for partial sums
-constexpr double kTaskWork = 2.5e5;              // multiply-adds below which a second thread does not pay
-constexpr std::int64_t kDirectPoints = 256;      // output points of an image from which a 1x1 kernel is a plain product
+constexpr double kTaskWork = 2.5e5;                 // multiply-adds below which a second thread does not pay
+constexpr std::int64_t kDirectPoints = 256;  // output points of an image from which a 1x1 kernel is a plain product
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
@@ -71,7 +71,9 @@ const BlasOf<T>& blas_of() {
   }
 }
 
-std::int64_t grain_for(double work_of_task) { return larger(1, static_cast<std::int64_t>(kTaskWork / (work_of_task + 1))); }
+std::int64_t grain_for(double work_of_task) {
+  return larger(1, static_cast<std::int64_t>(kTaskWork / (work_of_task + 1)));
+}
 
 // --- moving values ---------------------------------------------------------------------------------------------------
 
@@ -171,22 +173,23 @@ void unfold(T* col, const S* input, const Shape& s, std::int64_t c0, std::int64_
     T* const to = col + row * columns;
     const Range range = inside(s, kx);
     const std::int64_t shift = kx * s.dilation[2] - s.padding[2];
-    for_rows(s, begin, end,
-             [&](std::int64_t at, std::int64_t image, std::int64_t z, std::int64_t y, std::int64_t x0, std::int64_t x1) {
-               const std::int64_t in_z = z * s.stride[0] + kz * s.dilation[0] - s.padding[0];
-               const std::int64_t in_y = y * s.stride[1] + ky * s.dilation[1] - s.padding[1];
-               T* out = to + at;
-               if (in_z < 0 || in_z >= s.in[0] || in_y < 0 || in_y >= s.in[1]) {
-                 fill(out, T(0), x1 - x0);
-                 return;
-               }
-               const std::int64_t first = smaller(larger(range.first, x0), x1);
-               const std::int64_t last = larger(smaller(range.last, x1), first);
-               const S* line = input + (image * s.in_channels + c) * s.in_points + (in_z * s.in[1] + in_y) * s.in[2];
-               fill(out, T(0), first - x0);
-               copy_strided(out + (first - x0), line + first * s.stride[2] + shift, s.stride[2], last - first);
-               fill(out + (last - x0), T(0), x1 - last);
-             });
+    for_rows(
+        s, begin, end,
+        [&](std::int64_t at, std::int64_t image, std::int64_t z, std::int64_t y, std::int64_t x0, std::int64_t x1) {
+          const std::int64_t in_z = z * s.stride[0] + kz * s.dilation[0] - s.padding[0];
+          const std::int64_t in_y = y * s.stride[1] + ky * s.dilation[1] - s.padding[1];
+          T* out = to + at;
+          if (in_z < 0 || in_z >= s.in[0] || in_y < 0 || in_y >= s.in[1]) {
+            fill(out, T(0), x1 - x0);
+            return;
+          }
+          const std::int64_t first = smaller(larger(range.first, x0), x1);
+          const std::int64_t last = larger(smaller(range.last, x1), first);
+          const S* line = input + (image * s.in_channels + c) * s.in_points + (in_z * s.in[1] + in_y) * s.in[2];
+          fill(out, T(0), first - x0);
+          copy_strided(out + (first - x0), line + first * s.stride[2] + shift, s.stride[2], last - first);
+          fill(out + (last - x0), T(0), x1 - last);
+        });
   });
 }
 
@@ -199,18 +202,18 @@ void fold(T* input, std::int64_t image_step, const T* col, const Shape& s, std::
     const T* const from = col + row * columns;
     const Range range = inside(s, kx);
     const std::int64_t shift = kx * s.dilation[2] - s.padding[2];
-    for_rows(s, begin, end,
-             [&](std::int64_t at, std::int64_t image, std::int64_t z, std::int64_t y, std::int64_t x0, std::int64_t x1) {
-               const std::int64_t in_z = z * s.stride[0] + kz * s.dilation[0] - s.padding[0];
-               const std::int64_t in_y = y * s.stride[1] + ky * s.dilation[1] - s.padding[1];
-               if (in_z < 0 || in_z >= s.in[0] || in_y < 0 || in_y >= s.in[1]) return;
-               const std::int64_t first = larger(range.first, x0);
-               const std::int64_t last = smaller(range.last, x1);
-               if (first >= last) return;
-               T* line = input + (image - image0) * image_step + (c - c0) * s.in_points +
-                         (in_z * s.in[1] + in_y) * s.in[2];
-               add_strided(line + first * s.stride[2] + shift, s.stride[2], from + at + (first - x0), last - first);
-             });
+    for_rows(
+        s, begin, end,
+        [&](std::int64_t at, std::int64_t image, std::int64_t z, std::int64_t y, std::int64_t x0, std::int64_t x1) {
+          const std::int64_t in_z = z * s.stride[0] + kz * s.dilation[0] - s.padding[0];
+          const std::int64_t in_y = y * s.stride[1] + ky * s.dilation[1] - s.padding[1];
+          if (in_z < 0 || in_z >= s.in[0] || in_y < 0 || in_y >= s.in[1]) return;
+          const std::int64_t first = larger(range.first, x0);
+          const std::int64_t last = smaller(range.last, x1);
+          if (first >= last) return;
+          T* line = input + (image - image0) * image_step + (c - c0) * s.in_points + (in_z * s.in[1] + in_y) * s.in[2];
+          add_strided(line + first * s.stride[2] + shift, s.stride[2], from + at + (first - x0), last - first);
+        });
   });
 }
 
@@ -257,8 +260,7 @@ void forward_general(const View& output, const View& input, const View& weight, 
   const std::int64_t columns = s.tile_columns();
   const std::int64_t column_tiles = ceil_div(total, columns);
   std::int64_t channel_tiles = 1;
-  while (column_tiles * s.groups * channel_tiles < kWantedTasks &&
-         s.group_out / (2 * channel_tiles) >= kLeastRows) {
+  while (column_tiles * s.groups * channel_tiles < kWantedTasks && s.group_out / (2 * channel_tiles) >= kLeastRows) {
     channel_tiles *= 2;
   }
   const std::int64_t channels = ceil_div(s.group_out, channel_tiles);
@@ -297,8 +299,8 @@ void forward_general(const View& output, const View& input, const View& weight, 
         for (std::int64_t i = first; i < last; ++i) fill(c + (i - first) * step, T(bias->as<S>()[i]), count);
         beta = T(1);
       }
-      blas_of<T>().gemm(false, false, last - first, count, s.rows, T(1), w + first * s.rows, s.rows, col, count, beta, c,
-                        step);
+      blas_of<T>().gemm(false, false, last - first, count, s.rows, T(1), w + first * s.rows, s.rows, col, count, beta,
+                        c, step);
       if (!direct) scatter_columns(output.as<S>(), block, s.out_channels, s.out_points, first, last, begin, end);
     }
   });
@@ -556,7 +558,8 @@ void input_gradient_depthwise(const View& input_gradient, const View& gradient, 
           add_scaled(in + at_in, s.stride[2], g + at_out, 1, T(w[tap]), count);
         });
       }
-      if constexpr (!std::is_same_v<T, S>) copy_strided(input_gradient.as<S>() + task * s.in_points, in, 1, s.in_points);
+      if constexpr (!std::is_same_v<T, S>)
+        copy_strided(input_gradient.as<S>() + task * s.in_points, in, 1, s.in_points);
     }
   });
 }
@@ -583,7 +586,8 @@ void weight_gradient_depthwise(const View& weight_gradient, const View& input, c
   });
 }
 
-// --- a kernel of one tap: plain products ------------------------------------------------------------------------------
+// --- a kernel of one tap: plain products
+// ------------------------------------------------------------------------------
 
 // [batch, groups, rows, cols] over a contiguous tensor; a weight has the same matrix for all of the batch.
 struct Stack {
@@ -626,15 +630,21 @@ void pointwise_product(const View& y, std::int64_t y_channels, const View& x, st
 template <class F>
 void with_storage(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::Float32: return f(float{});
-    case DType::Float64: return f(double{});
-    case DType::Float16: return f(Half{});
-    case DType::BFloat16: return f(BFloat16{});
-    default: fail_not_implemented("convolution", dtype);
+    case DType::Float32:
+      return f(float{});
+    case DType::Float64:
+      return f(double{});
+    case DType::Float16:
+      return f(Half{});
+    case DType::BFloat16:
+      return f(BFloat16{});
+    default:
+      fail_not_implemented("convolution", dtype);
   }
 }
 
-void forward(const View& output, const View& input, const View& weight, const View* bias, const ConvGeometry& geometry) {
+void forward(const View& output, const View& input, const View& weight, const View* bias,
+             const ConvGeometry& geometry) {
   const Shape s(geometry);
   if (s.pointwise() && s.out_points >= kDirectPoints && !s.depthwise()) {
     pointwise_product(output, s.out_channels, input, s.in_channels, weight, false, bias, s);

@@ -20,12 +20,12 @@ namespace {
       return expression;                         \
     }                                            \
   }
-#define FASTNN_BITWISE(Name, expression)  \
-  struct Name {                           \
-    template <class T>                    \
-    static T apply(T a, T b) {            \
-      return static_cast<T>(expression);  \
-    }                                     \
+#define FASTNN_BITWISE(Name, expression) \
+  struct Name {                          \
+    template <class T>                   \
+    static T apply(T a, T b) {           \
+      return static_cast<T>(expression); \
+    }                                    \
   }
 
 FASTNN_BINARY_PREDICATE(Eq, a == b);
@@ -74,8 +74,8 @@ constexpr double kInfinity = __builtin_inf();
 FASTNN_UNARY_PREDICATE(IsNan, x != x);
 FASTNN_UNARY_PREDICATE(IsInf, std::is_floating_point_v<T> && (x == T(kInfinity) || x == T(-kInfinity)));
 FASTNN_UNARY_PREDICATE(IsFinite, !std::is_floating_point_v<T> || (x - x == T(0)));
-FASTNN_UNARY_PREDICATE(IsPosinf, std::is_floating_point_v<T> && x == T(kInfinity));
-FASTNN_UNARY_PREDICATE(IsNeginf, std::is_floating_point_v<T> && x == T(-kInfinity));
+FASTNN_UNARY_PREDICATE(IsPosinf, std::is_floating_point_v<T>&& x == T(kInfinity));
+FASTNN_UNARY_PREDICATE(IsNeginf, std::is_floating_point_v<T>&& x == T(-kInfinity));
 struct Signbit {
   template <class T>
   static bool apply(T x) {

@@ -133,10 +133,10 @@ struct Erfinv {
   }
   static double compute(double y) {
     if (!(std::abs(y) < 1)) return std::abs(y) == 1 ? std::copysign(__builtin_inf(), y) : __builtin_nan("");
-    static constexpr double central[] = {1.50140941,     0.246640727,    -0.00417768164, -0.00125372503, 0.000218580870,
-                                         -4.39150654e-6, -3.5233877e-6,  3.43273939e-7,  2.81022636e-8};
-    static constexpr double outer[] = {2.83297682,     1.00167406,     0.00943887047,  -0.0076224613, 0.00573950773,
-                                       -0.00367342844, 0.00134934322,  0.000100950558, -0.000200214257};
+    static constexpr double central[] = {1.50140941,     0.246640727,   -0.00417768164, -0.00125372503, 0.000218580870,
+                                         -4.39150654e-6, -3.5233877e-6, 3.43273939e-7,  2.81022636e-8};
+    static constexpr double outer[] = {2.83297682,     1.00167406,    0.00943887047,  -0.0076224613,  0.00573950773,
+                                       -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257};
     double w = -std::log((1 - y) * (1 + y));
     const bool near = w < 5;
     w = near ? w - 2.5 : std::sqrt(w) - 3;
@@ -147,8 +147,8 @@ struct Erfinv {
     constexpr double kTwoOverSqrtPi = 1.1283791670955125739;
     for (int step = 0; step < 2; ++step) {
       // Through erfc where 1 - |erf| is small, so that nothing cancels.
-      const double error = std::abs(x) < 1 ? std::erf(x) - y
-                                           : std::copysign(1., y) * ((1 - std::abs(y)) - std::erfc(std::abs(x)));
+      const double error =
+          std::abs(x) < 1 ? std::erf(x) - y : std::copysign(1., y) * ((1 - std::abs(y)) - std::erfc(std::abs(x)));
       x -= error / (kTwoOverSqrtPi * std::exp(-x * x));
     }
     return x;
@@ -197,8 +197,8 @@ struct Polygamma {
     double sum = 0;
     for (int i = 0; q <= 9 || i < 9; ++i, q += 1) sum += std::pow(q, -s);
     sum += std::pow(q, 1 - s) / (s - 1) + 0.5 * std::pow(q, -s);
-    static constexpr double bernoulli[] = {1. / 6,   -1. / 30,      1. / 42, -1. / 30,
-                                           5. / 66,  -691. / 2730,  7. / 6,  -3617. / 510};  // B2, B4, ...
+    static constexpr double bernoulli[] = {1. / 6,  -1. / 30,     1. / 42, -1. / 30,
+                                           5. / 66, -691. / 2730, 7. / 6,  -3617. / 510};  // B2, B4, ...
     double factor = s * std::pow(q, -s - 1) / 2;  // s (s + 1) ... q^(-s - 2k + 1) / (2k)!
     for (int k = 1; k <= 8; ++k) {
       sum += factor * bernoulli[k - 1];

@@ -13,8 +13,8 @@ FASTNN_CPU_BEGIN
 
 namespace {
 
-constexpr std::int64_t kGrain = 32 * 1024;    // elements moved below which a second thread does not pay
-constexpr std::int64_t kColumns = 64;         // narrowest strip of a table that a thread takes
+constexpr std::int64_t kGrain = 32 * 1024;  // elements moved below which a second thread does not pay
+constexpr std::int64_t kColumns = 64;       // narrowest strip of a table that a thread takes
 
 template <class T>
 using ComputeOf = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float, T>;
@@ -45,11 +45,16 @@ void count_rows(std::int64_t* counts, std::int64_t rows, const View& indices) {
 template <class F>
 void with_storage(const char* op, DType dtype, F&& f) {
   switch (dtype) {
-    case DType::Float32: return f(float{});
-    case DType::Float64: return f(double{});
-    case DType::Float16: return f(Half{});
-    case DType::BFloat16: return f(BFloat16{});
-    default: fail_not_implemented(op, dtype);
+    case DType::Float32:
+      return f(float{});
+    case DType::Float64:
+      return f(double{});
+    case DType::Float16:
+      return f(Half{});
+    case DType::BFloat16:
+      return f(BFloat16{});
+    default:
+      fail_not_implemented(op, dtype);
   }
 }
 
@@ -163,7 +168,8 @@ void accumulate(const View& table, const View& values, const View& indices, cons
   with_storage("embedding_backward", table.dtype, [&](auto storage) {
     using S = decltype(storage);
     if constexpr (std::is_same_v<S, ComputeOf<S>>) {
-      if (table.sizes[1] >= 2 * kColumns) return accumulate_by_column<S>(table, values, indices, counts, options.padding);
+      if (table.sizes[1] >= 2 * kColumns)
+        return accumulate_by_column<S>(table, values, indices, counts, options.padding);
     }
     accumulate_by_row<S>(table, values, indices, counts, options.padding);
   });

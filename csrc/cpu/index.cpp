@@ -75,10 +75,14 @@ void take_rows_of(const View& out, const View& rows, const std::int64_t* offsets
 
 void take_rows(const View& out, const View& rows, const std::int64_t* offsets) {
   switch (itemsize(out.dtype)) {
-    case 1: return take_rows_of<std::uint8_t>(out, rows, offsets);
-    case 2: return take_rows_of<std::uint16_t>(out, rows, offsets);
-    case 4: return take_rows_of<std::uint32_t>(out, rows, offsets);
-    default: return take_rows_of<std::uint64_t>(out, rows, offsets);
+    case 1:
+      return take_rows_of<std::uint8_t>(out, rows, offsets);
+    case 2:
+      return take_rows_of<std::uint16_t>(out, rows, offsets);
+    case 4:
+      return take_rows_of<std::uint32_t>(out, rows, offsets);
+    default:
+      return take_rows_of<std::uint64_t>(out, rows, offsets);
   }
 }
 
@@ -140,16 +144,26 @@ void put_rows_of(const View& rows, const View& source, const std::int64_t* offse
 template <class F>
 void dispatch(DType dtype, F f) {
   switch (dtype) {
-    case DType::UInt8: return f(std::uint8_t{});
-    case DType::Int8: return f(std::int8_t{});
-    case DType::Int16: return f(std::int16_t{});
-    case DType::Int32: return f(std::int32_t{});
-    case DType::Int64: return f(std::int64_t{});
-    case DType::Float16: return f(Half{});
-    case DType::Float32: return f(float{});
-    case DType::Float64: return f(double{});
-    case DType::Bool: return f(bool{});
-    case DType::BFloat16: return f(BFloat16{});
+    case DType::UInt8:
+      return f(std::uint8_t{});
+    case DType::Int8:
+      return f(std::int8_t{});
+    case DType::Int16:
+      return f(std::int16_t{});
+    case DType::Int32:
+      return f(std::int32_t{});
+    case DType::Int64:
+      return f(std::int64_t{});
+    case DType::Float16:
+      return f(Half{});
+    case DType::Float32:
+      return f(float{});
+    case DType::Float64:
+      return f(double{});
+    case DType::Bool:
+      return f(bool{});
+    case DType::BFloat16:
+      return f(BFloat16{});
   }
 }
 
@@ -209,10 +223,14 @@ void gather_of(const View& out, const View& input, const View& index, int dim) {
 
 void gather(const View& out, const View& input, const View& index, int dim) {
   switch (itemsize(out.dtype)) {
-    case 1: return gather_of<std::uint8_t>(out, input, index, dim);
-    case 2: return gather_of<std::uint16_t>(out, input, index, dim);
-    case 4: return gather_of<std::uint32_t>(out, input, index, dim);
-    default: return gather_of<std::uint64_t>(out, input, index, dim);
+    case 1:
+      return gather_of<std::uint8_t>(out, input, index, dim);
+    case 2:
+      return gather_of<std::uint16_t>(out, input, index, dim);
+    case 4:
+      return gather_of<std::uint32_t>(out, input, index, dim);
+    default:
+      return gather_of<std::uint64_t>(out, input, index, dim);
   }
 }
 
@@ -236,8 +254,10 @@ void scatter_with(const View& target, const View& source, const View& index, int
 template <class T>
 void scatter_of(const View& target, const View& source, const View& index, int dim, ScatterMode mode) {
   switch (mode) {
-    case ScatterMode::Assign: return scatter_with<T>(target, source, index, dim, [](T, T b) { return b; });
-    case ScatterMode::Add: return scatter_with<T>(target, source, index, dim, [](T a, T b) { return sum_of(a, b); });
+    case ScatterMode::Assign:
+      return scatter_with<T>(target, source, index, dim, [](T, T b) { return b; });
+    case ScatterMode::Add:
+      return scatter_with<T>(target, source, index, dim, [](T a, T b) { return sum_of(a, b); });
     case ScatterMode::Multiply:
       return scatter_with<T>(target, source, index, dim, [](T a, T b) { return product_of(a, b); });
     case ScatterMode::Minimum:

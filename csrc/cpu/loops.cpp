@@ -131,7 +131,7 @@ struct Operand {
   DType dtype = DType::Float32;
   DType loop_dtype = DType::Float32;  // what the loop reads or writes
   std::int64_t size = 0;
-  bool direct = false;                // no conversion needed
+  bool direct = false;  // no conversion needed
 
   Operand() = default;
   Operand(const View& view, DType loop)
@@ -145,19 +145,27 @@ struct Operand {
 void gather_tile(void* dst, std::int64_t size, const char* src, std::int64_t rows, std::int64_t width,
                  std::int64_t row_stride, std::int64_t stride) {
   switch (size) {
-    case 1: return gather_words<std::uint8_t>(dst, src, rows, width, row_stride, stride);
-    case 2: return gather_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
-    case 4: return gather_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
-    default: return gather_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
+    case 1:
+      return gather_words<std::uint8_t>(dst, src, rows, width, row_stride, stride);
+    case 2:
+      return gather_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
+    case 4:
+      return gather_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
+    default:
+      return gather_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
   }
 }
 void scatter_tile(char* dst, std::int64_t size, const void* src, std::int64_t rows, std::int64_t width,
                   std::int64_t row_stride, std::int64_t stride) {
   switch (size) {
-    case 1: return scatter_words<std::uint8_t>(dst, src, rows, width, row_stride, stride);
-    case 2: return scatter_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
-    case 4: return scatter_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
-    default: return scatter_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
+    case 1:
+      return scatter_words<std::uint8_t>(dst, src, rows, width, row_stride, stride);
+    case 2:
+      return scatter_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
+    case 4:
+      return scatter_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
+    default:
+      return scatter_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
   }
 }
 
@@ -240,9 +248,7 @@ void build_dims(Plan& plan, const View& out, const View* inputs) {
 
 bool dense(const Plan& plan, int k) { return plan.strides[k][0] == plan.operand[k].size; }
 // Read backwards against the memory order, as a transposed operand is.
-bool crossed(const Plan& plan, int k) {
-  return plan.strides[k][1] != 0 && plan.strides[k][1] < plan.strides[k][0];
-}
+bool crossed(const Plan& plan, int k) { return plan.strides[k][1] != 0 && plan.strides[k][1] < plan.strides[k][0]; }
 
 std::int64_t outer(const Plan& plan) {
   std::int64_t count = 1;

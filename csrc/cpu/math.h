@@ -54,8 +54,7 @@ FASTNN_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[n]) {
 
 // (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2.
 FASTNN_INLINE Vec<float> exp_tail(Vec<float> r) {
-  static constexpr float c[] = {0.5f,          0.16666667f,   0.041666463f,
-                                0.0083332853f, 0.0013933904f, 0.0001990796f};
+  static constexpr float c[] = {0.5f, 0.16666667f, 0.041666463f, 0.0083332853f, 0.0013933904f, 0.0001990796f};
   return polynomial(r, c);
 }
 FASTNN_INLINE Vec<double> exp_tail(Vec<double> r) {
@@ -281,9 +280,7 @@ FASTNN_VEC_FUNCTION Vec<T> pow(Vec<T> x, Vec<T> y) {
 // --- activations -----------------------------------------------------------------------------------------------------
 
 // log(1 + exp(x)) without overflow: 2 ULP, 2 ULP.
-FASTNN_VEC_FUNCTION Vec<T> softplus(Vec<T> x) {
-  return max_nan(x, Vec<T>(T(0))) + log1p(exp(-abs(x)));
-}
+FASTNN_VEC_FUNCTION Vec<T> softplus(Vec<T> x) { return max_nan(x, Vec<T>(T(0))) + log1p(exp(-abs(x))); }
 // x times the normal distribution function.
 FASTNN_VEC_FUNCTION Vec<T> gelu(Vec<T> x) {
   const Vec<T> half = Vec<T>(T(0.5)) * x;

@@ -20,7 +20,7 @@ constexpr double kTaskWork = 2.5e5;      // below this a second thread does not 
 constexpr double kMoveWork = 16;         // an element of an operand, in multiply-adds
 constexpr std::int64_t kMostTiles = 64;  // of one product
 constexpr std::int64_t kTileAlign = 64;
-constexpr std::int64_t kDepth = 512;        // how much of k is converted or gathered at a time
+constexpr std::int64_t kDepth = 512;         // how much of k is converted or gathered at a time
 constexpr std::int64_t kDotBlock = 1 << 14;  // elements of one partial sum of a dot product
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
@@ -35,7 +35,8 @@ struct Matrix {
 
   Matrix transposed() const { return {data, dtype, cols, rows, col_step, row_step}; }
   Matrix part(std::int64_t row, std::int64_t row_count, std::int64_t col, std::int64_t col_count) const {
-    return {data + (row * row_step + col * col_step) * itemsize(dtype), dtype, row_count, col_count, row_step, col_step};
+    return {
+        data + (row * row_step + col * col_step) * itemsize(dtype), dtype, row_count, col_count, row_step, col_step};
   }
 };
 
@@ -66,20 +67,28 @@ template <class T>
 void load_any(T* to, const void* from, DType dtype, std::int64_t step, std::int64_t n) {
   if (step == 1) return converter(dtype_of<T>, dtype)(to, from, n);
   switch (dtype) {
-    case DType::Float16: return load_row<T, Half>(to, from, step, n);
-    case DType::BFloat16: return load_row<T, BFloat16>(to, from, step, n);
-    case DType::Float64: return load_row<T, double>(to, from, step, n);
-    default: return load_row<T, float>(to, from, step, n);
+    case DType::Float16:
+      return load_row<T, Half>(to, from, step, n);
+    case DType::BFloat16:
+      return load_row<T, BFloat16>(to, from, step, n);
+    case DType::Float64:
+      return load_row<T, double>(to, from, step, n);
+    default:
+      return load_row<T, float>(to, from, step, n);
   }
 }
 template <class T>
 void store_any(void* to, DType dtype, const T* from, std::int64_t step, std::int64_t n) {
   if (step == 1) return converter(dtype, dtype_of<T>)(to, from, n);
   switch (dtype) {
-    case DType::Float16: return store_row<Half, T>(to, from, step, n);
-    case DType::BFloat16: return store_row<BFloat16, T>(to, from, step, n);
-    case DType::Float64: return store_row<double, T>(to, from, step, n);
-    default: return store_row<float, T>(to, from, step, n);
+    case DType::Float16:
+      return store_row<Half, T>(to, from, step, n);
+    case DType::BFloat16:
+      return store_row<BFloat16, T>(to, from, step, n);
+    case DType::Float64:
+      return store_row<double, T>(to, from, step, n);
+    default:
+      return store_row<float, T>(to, from, step, n);
   }
 }
 
@@ -141,16 +150,16 @@ const BlasOf<T>& blas_of() {
 
 // c = alpha * a @ b + beta * c for operands that the BLAS can read; c has rows.
 template <class T>
-void multiply(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, const BlasOperand<T>& a,
-              const BlasOperand<T>& b, T beta, T* c, std::int64_t step_c) {
+void multiply(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, const BlasOperand<T>& a, const BlasOperand<T>& b,
+              T beta, T* c, std::int64_t step_c) {
   const BlasOf<T>& lib = blas_of<T>();
   if (m != 1 && n != 1) {
     lib.gemm(a.transposed, b.transposed, m, n, k, alpha, a.data, a.step, b.data, b.step, beta, c, step_c);
     return;
   }
   // A vector is a row or a column of its operand.
-  const std::int64_t step_a = a.transposed ? a.step : 1;   // along k, when m is 1
-  const std::int64_t step_b = b.transposed ? 1 : b.step;   // along k, when n is 1
+  const std::int64_t step_a = a.transposed ? a.step : 1;  // along k, when m is 1
+  const std::int64_t step_b = b.transposed ? 1 : b.step;  // along k, when n is 1
   if (m == 1 && n == 1) {
     *c = alpha * lib.dot(k, a.data, step_a, b.data, step_b) + (beta == T(0) ? T(0) : beta * *c);
     return;
@@ -269,12 +278,18 @@ TileFn tile_function(DType a, DType b, DType c) {
   if (wide) return &run_tile<double>;
   if (is_floating(a) && is_floating(b)) return &run_tile<float>;
   switch (c) {
-    case DType::UInt8: return &run_integer_tile<std::uint8_t>;
-    case DType::Int8: return &run_integer_tile<std::int8_t>;
-    case DType::Int16: return &run_integer_tile<std::int16_t>;
-    case DType::Int32: return &run_integer_tile<std::int32_t>;
-    case DType::Int64: return &run_integer_tile<std::int64_t>;
-    default: fail_not_implemented("matmul", c);
+    case DType::UInt8:
+      return &run_integer_tile<std::uint8_t>;
+    case DType::Int8:
+      return &run_integer_tile<std::int8_t>;
+    case DType::Int16:
+      return &run_integer_tile<std::int16_t>;
+    case DType::Int32:
+      return &run_integer_tile<std::int32_t>;
+    case DType::Int64:
+      return &run_integer_tile<std::int64_t>;
+    default:
+      fail_not_implemented("matmul", c);
   }
 }
 
@@ -365,8 +380,8 @@ void run_tasks(const Plan& plan, std::int64_t begin, std::int64_t end) {
     const std::int64_t rows = smaller(plan.tile_m, matrix[kC].rows - row);
     const std::int64_t cols = smaller(plan.tile_n, matrix[kC].cols - col);
     const std::int64_t k = matrix[kA].cols;
-    plan.run({matrix[kC].part(row, rows, col, cols), matrix[kA].part(row, rows, 0, k),
-              matrix[kB].part(0, k, col, cols), matrix[kInput].part(row, rows, col, cols), plan.alpha, plan.beta});
+    plan.run({matrix[kC].part(row, rows, col, cols), matrix[kA].part(row, rows, 0, k), matrix[kB].part(0, k, col, cols),
+              matrix[kInput].part(row, rows, col, cols), plan.alpha, plan.beta});
   }
 }
 
@@ -396,7 +411,8 @@ void long_dot(const Plan& plan) {
 
 bool run_long_dot(const Plan& plan) {
   const Matrix* matrix = plan.matrix;
-  if (plan.batches != 1 || matrix[kC].rows != 1 || matrix[kC].cols != 1 || matrix[kA].cols <= 4 * kDotBlock) return false;
+  if (plan.batches != 1 || matrix[kC].rows != 1 || matrix[kC].cols != 1 || matrix[kA].cols <= 4 * kDotBlock)
+    return false;
   const DType dtype = matrix[kC].dtype;
   for (int r = 0; r < kRoles; ++r) {
     if (matrix[r].dtype != dtype) return false;
@@ -443,7 +459,8 @@ void gemm(const View& c, const View& a, const View& b, const Product& product) {
   plan_grid(plan);
   const std::int64_t tasks = plan.batches * plan.grid_m * plan.grid_n;
   const double work = static_cast<double>(plan.tile_m) * static_cast<double>(plan.tile_n) *
-                          static_cast<double>(plan.matrix[kA].cols + 8) + 1;
+                          static_cast<double>(plan.matrix[kA].cols + 8) +
+                      1;
   const auto grain = static_cast<std::int64_t>(kTaskWork / work);
   parallel_for(tasks, larger(grain, 1), [&](std::int64_t begin, std::int64_t end) { run_tasks(plan, begin, end); });
 }

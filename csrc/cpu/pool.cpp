@@ -36,7 +36,8 @@ void for_rows(const PoolGeometry& s, F&& f) {
   const std::int64_t height = s.window[1].out;
   parallel_for(s.planes * depth * height, grain_for(window_size(s) * s.window[2].out),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) f(row / (depth * height), row / height % depth, row % height);
+                 for (std::int64_t row = begin; row < end; ++row)
+                   f(row / (depth * height), row / height % depth, row % height);
                });
 }
 
@@ -218,9 +219,7 @@ void mean(const View& values, const View& input, const PoolGeometry& s) {
   using T = ComputeOf<S>;
   const auto& [wz, wy, wx] = s.window;
   const Whole whole = whole_windows(wx);
-  const auto strip = whole.stride == 1   ? &sum_strip<S, 1>
-                     : whole.stride == 2 ? &sum_strip<S, 2>
-                                         : &sum_strip<S, 0>;
+  const auto strip = whole.stride == 1 ? &sum_strip<S, 1> : whole.stride == 2 ? &sum_strip<S, 2> : &sum_strip<S, 0>;
   for_rows(s, [&](std::int64_t plane, std::int64_t z, std::int64_t y) {
     const S* in = input.as<S>() + plane * in_points(s);
     S* out = values.as<S>() + ((plane * wz.out + z) * wy.out + y) * wx.out;
@@ -273,22 +272,33 @@ void spread(const View& input, const View& values, const PoolGeometry& s) {
 template <class F>
 void with_floating(const char* op, DType dtype, F&& f) {
   switch (dtype) {
-    case DType::Float32: return f(float{});
-    case DType::Float64: return f(double{});
-    case DType::Float16: return f(Half{});
-    case DType::BFloat16: return f(BFloat16{});
-    default: fail_not_implemented(op, dtype);
+    case DType::Float32:
+      return f(float{});
+    case DType::Float64:
+      return f(double{});
+    case DType::Float16:
+      return f(Half{});
+    case DType::BFloat16:
+      return f(BFloat16{});
+    default:
+      fail_not_implemented(op, dtype);
   }
 }
 template <class F>
 void with_number(const char* op, DType dtype, F&& f) {
   switch (dtype) {
-    case DType::UInt8: return f(std::uint8_t{});
-    case DType::Int8: return f(std::int8_t{});
-    case DType::Int16: return f(std::int16_t{});
-    case DType::Int32: return f(std::int32_t{});
-    case DType::Int64: return f(std::int64_t{});
-    default: with_floating(op, dtype, f);
+    case DType::UInt8:
+      return f(std::uint8_t{});
+    case DType::Int8:
+      return f(std::int8_t{});
+    case DType::Int16:
+      return f(std::int16_t{});
+    case DType::Int32:
+      return f(std::int32_t{});
+    case DType::Int64:
+      return f(std::int64_t{});
+    default:
+      with_floating(op, dtype, f);
   }
 }
 

@@ -38,8 +38,8 @@ std::vector<const Kernels*> usable() {
       __builtin_cpu_supports("f16c")) {
     tables.push_back(&cpu::avx2::table);
 #if defined(FASTNN_HAVE_AVX512)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl")) {
       tables.push_back(&cpu::avx512::table);
     }
 #endif

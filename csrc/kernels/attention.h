@@ -5,9 +5,10 @@
 
 namespace fastnn {
 
-// query [batch, heads, queries, width], key [batch, key_heads, keys, width], value [batch, key_heads, keys, value_width];
-// heads is a multiple of key_heads. Rows are contiguous. The mask, if there is one, has the sizes [batch, heads, queries,
-// keys] (strides of 0 broadcast it): bool (false: leave out), or a summand in the type of computation (float32 for 16-bit).
+// query [batch, heads, queries, width], key [batch, key_heads, keys, width], value [batch, key_heads, keys,
+// value_width]; heads is a multiple of key_heads. Rows are contiguous. The mask, if there is one, has the sizes [batch,
+// heads, queries, keys] (strides of 0 broadcast it): bool (false: leave out), or a summand in the type of computation
+// (float32 for 16-bit).
 struct AttentionInputs {
   View query, key, value;
   const View* mask;

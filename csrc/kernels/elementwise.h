@@ -59,14 +59,14 @@ struct CompareKernels {
 // gradient of the result, and what its name says: the input (default) or the result.
 struct ActivationKernels {
   Pointwise relu;
-  Pointwise threshold, threshold_backward;      // d: threshold, value
-  Pointwise leaky_relu, leaky_relu_backward;    // d: slope; from input or result
+  Pointwise threshold, threshold_backward;                // d: threshold, value
+  Pointwise leaky_relu, leaky_relu_backward;              // d: slope; from input or result
   Pointwise elu, elu_backward, elu_backward_from_result;  // d: alpha, scale, input_scale
-  Pointwise hardtanh_backward;                  // d: min, max; from input or result
+  Pointwise hardtanh_backward;                            // d: min, max; from input or result
   Pointwise sigmoid_backward_from_result, tanh_backward_from_result;
   Pointwise gelu, gelu_backward, gelu_tanh, gelu_tanh_backward;
   Pointwise silu, silu_backward, mish, mish_backward;
-  Pointwise softplus, softplus_backward;        // d: beta, threshold
+  Pointwise softplus, softplus_backward;  // d: beta, threshold
   Pointwise logsigmoid, logsigmoid_backward;
   Pointwise hardsigmoid, hardsigmoid_backward, hardswish, hardswish_backward;
   Pointwise hardshrink, softshrink, shrink_backward;  // d: lambda

@@ -7,15 +7,15 @@
 #include "kernels/embedding.h"
 #include "kernels/index.h"
 #include "kernels/loss.h"
+#include "kernels/matmul.h"
 #include "kernels/norm.h"
+#include "kernels/optim.h"
+#include "kernels/pool.h"
+#include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
 #include "kernels/sort.h"
-#include "kernels/matmul.h"
-#include "kernels/pool.h"
-#include "kernels/optim.h"
-#include "kernels/random.h"
 
 namespace fastnn {
 

@@ -65,7 +65,8 @@ Tensor composed(const Tensor& query, const Tensor& key, const Tensor& value, con
                 const Options& options) {
   const DType compute = compute_type(query.dtype());
   const std::int64_t heads = query.sizes()[1];
-  Tensor weights = softmax_of_scores(to_dtype(query, compute), repeat_heads(to_dtype(key, compute), heads), mask, options);
+  Tensor weights =
+      softmax_of_scores(to_dtype(query, compute), repeat_heads(to_dtype(key, compute), heads), mask, options);
   if (dropout_p > 0) weights = dropout(weights, dropout_p, true);
   return to_dtype(batched_product(weights, repeat_heads(to_dtype(value, compute), heads)), query.dtype());
 }
@@ -140,7 +141,8 @@ Tensor fused(const Tensor& given_query, const Tensor& given_key, const Tensor& g
   const Tensor key = walkable(given_key);
   const Tensor value = walkable(given_value);
   const DType compute = compute_type(query.dtype());
-  const Tensor mask = given_mask.defined() && given_mask.dtype() != DType::Bool ? to_dtype(given_mask, compute) : given_mask;
+  const Tensor mask =
+      given_mask.defined() && given_mask.dtype() != DType::Bool ? to_dtype(given_mask, compute) : given_mask;
   const Dims scores = sizes_of_scores(query, key);
   Tensor out = Tensor::empty(Dims{scores[0], scores[1], scores[2], value.sizes()[3]}, query.dtype());
   const Tensor logsum = Tensor::empty(Dims{scores[0], scores[1], scores[2]}, compute);
@@ -149,8 +151,8 @@ Tensor fused(const Tensor& given_query, const Tensor& given_key, const Tensor& g
   kernels().attention->forward(out.view(), logsum.view(), inputs_of(query, key, value, mask_view, options));
   if (needs_grad(query, key, value)) {
     record("ScaledDotProductFlashAttentionForCpuBackward0", out, {&query, &key, &value},
-           [q = save(query), k = save(key), v = save(value), m = save(mask), o = save_output(out), logsum,
-            options](const Tensor& g, Slots& d) {
+           [q = save(query), k = save(key), v = save(value), m = save(mask), o = save_output(out), logsum, options](
+               const Tensor& g, Slots& d) {
              if (grad_mode().enabled) {
                differentiable_gradients(g, q.get(), k.get(), v.get(), m.get(), options, d);
              } else {
@@ -174,9 +176,10 @@ Tensor as_heads(const Tensor& t) {
 
 void check(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double dropout_p,
            bool is_causal) {
-  FASTNN_CHECK(query.dtype() == key.dtype() && query.dtype() == value.dtype(), ErrorKind::Runtime,
-               "scaled_dot_product_attention: Expected query, key, and value to have the same dtype, but got query.dtype: ",
-               query.dtype(), " key.dtype: ", key.dtype(), " and value.dtype: ", value.dtype(), " instead.");
+  FASTNN_CHECK(
+      query.dtype() == key.dtype() && query.dtype() == value.dtype(), ErrorKind::Runtime,
+      "scaled_dot_product_attention: Expected query, key, and value to have the same dtype, but got query.dtype: ",
+      query.dtype(), " key.dtype: ", key.dtype(), " and value.dtype: ", value.dtype(), " instead.");
   FASTNN_CHECK(query.ndim() >= 2 && key.ndim() >= 2 && value.ndim() >= 2, ErrorKind::Runtime,
                "scaled_dot_product_attention: Expected query, key, and value to all be at least 2 dimensional, but got "
                "Query dim: ",
@@ -194,8 +197,10 @@ void check(const Tensor& query, const Tensor& key, const Tensor& value, const Te
   FASTNN_CHECK(!is_causal, ErrorKind::Runtime,
                "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True");
   FASTNN_CHECK(mask.dtype() == DType::Bool || mask.dtype() == DType::Float32 || mask.dtype() == query.dtype(),
-               ErrorKind::Runtime, "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-               "attn_mask.dtype: ", mask.dtype(), " and  query.dtype: ", query.dtype(), " instead.");
+               ErrorKind::Runtime,
+               "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+               "attn_mask.dtype: ",
+               mask.dtype(), " and  query.dtype: ", query.dtype(), " instead.");
 }
 
 }  // namespace
@@ -204,7 +209,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, cons
                                     double dropout_p, bool is_causal, std::optional<double> scale, bool enable_gqa) {
   check(query, key, value, mask, dropout_p, is_causal);
   const std::int64_t width = query.sizes().back();
-  const Options options{is_causal, scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(width, 1))))};
+  const Options options{is_causal,
+                        scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(width, 1))))};
 
   // Leading dimensions broadcast; with grouped queries the heads stay apart.
   const auto leading = [&](const Tensor& t) {

@@ -141,8 +141,8 @@ std::string by(const Dims& sizes, int from) {
 
 void check_list(const char* op, const char* name, IntSpan values, int spatial, std::int64_t least) {
   FASTNN_CHECK(static_cast<int>(values.size()) == spatial || values.size() == 1, ErrorKind::Runtime, op, ": expected ",
-               name, " to be a single integer value or a list of ", spatial, " values to match the convolution dimensions, but got ",
-               name, "=", Dims(values));
+               name, " to be a single integer value or a list of ", spatial,
+               " values to match the convolution dimensions, but got ", name, "=", Dims(values));
   for (const std::int64_t value : values) {
     FASTNN_CHECK(value >= least, ErrorKind::Runtime, op, ": ", least > 0 ? "non-positive " : "negative ", name,
                  " is not supported, got ", Dims(values));
@@ -155,7 +155,8 @@ Walk walk_of(const char* op, int spatial, const ConvOptions& options) {
   check_list(op, "stride", options.stride, spatial, 1);
   check_list(op, "padding", options.padding, spatial, 0);
   check_list(op, "dilation", options.dilation, spatial, 1);
-  FASTNN_CHECK(options.groups > 0, ErrorKind::Runtime, op, ": non-positive groups is not supported, got ", options.groups);
+  FASTNN_CHECK(options.groups > 0, ErrorKind::Runtime, op, ": non-positive groups is not supported, got ",
+               options.groups);
   Walk walk;
   walk.spatial = spatial;
   walk.groups = options.groups;
@@ -172,23 +173,25 @@ void check_operands(const char* op, int spatial, const Tensor& input, const Tens
   FASTNN_CHECK(weight.ndim() == spatial + 2, ErrorKind::Runtime, op, ": expected a weight of ", spatial + 2,
                " dimensions, but got weight of size ", weight.sizes());
   FASTNN_CHECK(input.ndim() == spatial + 2 || input.ndim() == spatial + 1, ErrorKind::Runtime, "Expected ", spatial + 1,
-               "D (unbatched) or ", spatial + 2, "D (batched) input to ", op, ", but got input of size: ", input.sizes());
+               "D (unbatched) or ", spatial + 2, "D (batched) input to ", op,
+               ", but got input of size: ", input.sizes());
   FASTNN_CHECK(input.dtype() == weight.dtype(), ErrorKind::Runtime, op, ": Input type (", input.dtype(),
                ") and weight type (", weight.dtype(), ") should be the same");
   FASTNN_CHECK(!bias.defined() || bias.dtype() == input.dtype(), ErrorKind::Runtime, op, ": Input type (",
-               input.dtype(), ") and bias type (", bias.defined() ? bias.dtype() : input.dtype(), ") should be the same");
+               input.dtype(), ") and bias type (", bias.defined() ? bias.dtype() : input.dtype(),
+               ") should be the same");
   if (!is_floating(input.dtype())) fail_not_implemented(op, input.dtype());
   for (int d = 1; d < weight.ndim(); ++d) {
-    FASTNN_CHECK(weight.sizes()[d] > 0, ErrorKind::Runtime, op, ": channels and kernel size should be greater than zero, but got weight of size ",
-                 weight.sizes());
+    FASTNN_CHECK(weight.sizes()[d] > 0, ErrorKind::Runtime, op,
+                 ": channels and kernel size should be greater than zero, but got weight of size ", weight.sizes());
   }
 }
 
 void check_bias(const char* op, const Tensor& bias, std::int64_t channels, const Walk& walk, const Tensor& weight) {
   if (!bias.defined()) return;
-  FASTNN_CHECK(bias.ndim() == 1 && bias.numel() == channels, ErrorKind::Runtime, op, ": Given ",
-               "groups=", walk.groups, ", weight of size ", weight.sizes(), ", expected bias to be 1-dimensional with ",
-               channels, " elements, but got bias of size ", bias.sizes(), " instead");
+  FASTNN_CHECK(bias.ndim() == 1 && bias.numel() == channels, ErrorKind::Runtime, op, ": Given ", "groups=", walk.groups,
+               ", weight of size ", weight.sizes(), ", expected bias to be 1-dimensional with ", channels,
+               " elements, but got bias of size ", bias.sizes(), " instead");
 }
 
 Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight, const Tensor& bias, const Walk& walk,
@@ -201,9 +204,10 @@ Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight
   FASTNN_CHECK(weight.sizes()[0] % walk.groups == 0, ErrorKind::Runtime, op, ": Given groups=", walk.groups,
                ", expected weight to be divisible by ", walk.groups, " at dimension 0, but got weight of size ",
                weight.sizes(), " instead");
-  FASTNN_CHECK(input.sizes()[1] == weight.sizes()[1] * walk.groups, ErrorKind::Runtime, op, ": Given groups=",
-               walk.groups, ", weight of size ", weight.sizes(), ", expected input", given.sizes(), " to have ",
-               weight.sizes()[1] * walk.groups, " channels, but got ", input.sizes()[1], " channels instead");
+  FASTNN_CHECK(input.sizes()[1] == weight.sizes()[1] * walk.groups, ErrorKind::Runtime, op,
+               ": Given groups=", walk.groups, ", weight of size ", weight.sizes(), ", expected input", given.sizes(),
+               " to have ", weight.sizes()[1] * walk.groups, " channels, but got ", input.sizes()[1],
+               " channels instead");
   check_bias(op, bias, weight.sizes()[0], walk, weight);
   Sizes sizes{input.sizes(), weight.sizes(), Dims{input.sizes()[0], weight.sizes()[0]}};
   Dims padded = input.sizes();
@@ -246,7 +250,8 @@ Tensor convolution_named(const char* op, const Tensor& input, const Tensor& weig
                "', expected 'valid' or 'same'");
   for (int d = 0; d < spatial; ++d) {
     const auto at = static_cast<std::size_t>(kSpatial - spatial + d);
-    FASTNN_CHECK(walk.stride[at] == 1, ErrorKind::Runtime, op, ": padding='same' is not supported for strided convolutions");
+    FASTNN_CHECK(walk.stride[at] == 1, ErrorKind::Runtime, op,
+                 ": padding='same' is not supported for strided convolutions");
     walk.padding[at] = walk.dilation[at] * (weight.sizes()[2 + d] - 1) / 2;
   }
   Dims sizes = input.sizes();
@@ -326,15 +331,15 @@ Tensor conv_transpose(const Tensor& input, const Tensor& weight, const Tensor& b
 
 }  // namespace
 
-#define FASTNN_CONV(space, n)                                                                                        \
-  op(space "conv" #n "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #n "] stride=1, int[" #n               \
-           "] padding=0, int[" #n "] dilation=1, int groups=1) -> Tensor",                                           \
-     &conv<n>, op_fn);                                                                                               \
-  op(space "conv" #n "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #n                                     \
-           "] stride=1, str padding='valid', int[" #n "] dilation=1, int groups=1) -> Tensor",                       \
-     &conv_named<n>, op_fn);                                                                                         \
-  op(space "conv_transpose" #n "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #n "] stride=1, int[" #n     \
-           "] padding=0, int[" #n "] output_padding=0, int groups=1, int[" #n "] dilation=1) -> Tensor",             \
+#define FASTNN_CONV(space, n)                                                                                    \
+  op(space "conv" #n "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #n "] stride=1, int[" #n           \
+           "] padding=0, int[" #n "] dilation=1, int groups=1) -> Tensor",                                       \
+     &conv<n>, op_fn);                                                                                           \
+  op(space "conv" #n "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #n                                 \
+           "] stride=1, str padding='valid', int[" #n "] dilation=1, int groups=1) -> Tensor",                   \
+     &conv_named<n>, op_fn);                                                                                     \
+  op(space "conv_transpose" #n "d(Tensor input, Tensor weight, Tensor? bias=None, int[" #n "] stride=1, int[" #n \
+           "] padding=0, int[" #n "] output_padding=0, int groups=1, int[" #n "] dilation=1) -> Tensor",         \
      &conv_transpose<n>, op_fn)
 
 FASTNN_OPS(conv) {

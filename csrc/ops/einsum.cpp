@@ -39,8 +39,8 @@ Labels parse_subscripts(std::string_view equation, std::size_t begin, std::size_
     const char c = equation[i];
     if (c == ' ') continue;
     if (c == '.') {
-      FASTNN_CHECK(equation.substr(i, 3) == "..." && i + 3 <= end, ErrorKind::Runtime,
-                   "einsum(): found '.' at index ", i, " that is not part of any ellipsis");
+      FASTNN_CHECK(equation.substr(i, 3) == "..." && i + 3 <= end, ErrorKind::Runtime, "einsum(): found '.' at index ",
+                   i, " that is not part of any ellipsis");
       FASTNN_CHECK(!has(labels, kEllipsis), ErrorKind::Runtime, "einsum(): found '.' at index ", i,
                    " for which an ellipsis was already found");
       labels.push_back(kEllipsis);
@@ -132,8 +132,8 @@ Labelled keep(const Labelled& from, const Labels& kept) {
       summed[d] = 1;
     }
   }
-  result.tensor = result.labels.size() == from.labels.size() ? from.tensor
-                                                             : reshape(sum_to_size(from.tensor, summed), sizes);
+  result.tensor =
+      result.labels.size() == from.labels.size() ? from.tensor : reshape(sum_to_size(from.tensor, summed), sizes);
   return result;
 }
 
@@ -170,7 +170,10 @@ Labelled contract(const Labelled& left, const Labelled& right, const Labels& nee
   }
   Labels batch, summed, only_left, only_right;
   for (const int label : of_left) {
-    (!has(of_right, label) ? has(needed, label) ? only_left : summed : has(needed, label) ? batch : summed).push_back(label);
+    (!has(of_right, label) ? has(needed, label) ? only_left : summed
+     : has(needed, label)  ? batch
+                           : summed)
+        .push_back(label);
   }
   for (const int label : of_right) {
     if (!has(of_left, label) && has(needed, label)) only_right.push_back(label);
@@ -226,9 +229,10 @@ Tensor einsum(std::string_view text, TensorList operands) {
                    named - 1, ") is more than the number of dimensions (", ndim, ") for operand ", i);
       hidden = std::max(hidden, ndim - named + 1);
     } else {
-      FASTNN_CHECK(ndim == named, ErrorKind::Runtime, "einsum(): the number of subscripts in the equation (", named,
-                   ndim > named ? ") does not match the number of dimensions (" : ") is more than the number of dimensions (",
-                   ndim, ") for operand ", i, ndim > named ? " and no ellipsis was given" : "");
+      FASTNN_CHECK(
+          ndim == named, ErrorKind::Runtime, "einsum(): the number of subscripts in the equation (", named,
+          ndim > named ? ") does not match the number of dimensions (" : ") is more than the number of dimensions (",
+          ndim, ") for operand ", i, ndim > named ? " and no ellipsis was given" : "");
     }
     FASTNN_CHECK(operands[i].dtype() == operands[0].dtype(), ErrorKind::Runtime, "einsum(): expected scalar type ",
                  operands[0].dtype(), " but found ", operands[i].dtype());

@@ -38,38 +38,40 @@ double rounded_to(DType dtype, double value) {
 // A function that is linear between its kinks, whose slope is known from the result.
 Tensor piecewise_from_output(const char* op, const char* node, Pointwise forward, Pointwise backward, const Tensor& x,
                              const Params& params) {
-  return unary_from_output(op, node, forward, x, x.dtype(),
-                           [node, backward, params](const Tensor& g, const Tensor& y) {
-                             return piecewise_backward(node, backward, g, y, params);
-                           },
-                           params);
+  return unary_from_output(
+      op, node, forward, x, x.dtype(),
+      [node, backward, params](const Tensor& g, const Tensor& y) {
+        return piecewise_backward(node, backward, g, y, params);
+      },
+      params);
 }
 Tensor piecewise_from_input(const char* op, const char* node, Pointwise forward, Pointwise backward, const Tensor& x,
                             const Params& params) {
-  return unary_from_input(op, node, forward, x, x.dtype(),
-                          [node, backward, params](const Tensor& g, const Tensor& saved) {
-                            return piecewise_backward(node, backward, g, saved, params);
-                          },
-                          params);
+  return unary_from_input(
+      op, node, forward, x, x.dtype(),
+      [node, backward, params](const Tensor& g, const Tensor& saved) {
+        return piecewise_backward(node, backward, g, saved, params);
+      },
+      params);
 }
 // A smooth function with a fused backward kernel and its algebra.
 template <class F>
 Tensor smooth(const char* op, const char* node, Pointwise forward, Pointwise backward, const Tensor& x,
               const Params& params, F algebra) {
   check_floating(op, x);
-  return unary_from_input(op, node, forward, x, x.dtype(),
-                          [op, backward, params, algebra](const Tensor& g, const Tensor& saved) {
-                            return fused_backward(op, backward, g, saved, params, algebra);
-                          },
-                          params);
+  return unary_from_input(
+      op, node, forward, x, x.dtype(),
+      [op, backward, params, algebra](const Tensor& g, const Tensor& saved) {
+        return fused_backward(op, backward, g, saved, params, algebra);
+      },
+      params);
 }
 
 }  // namespace
 
 Tensor relu(const Tensor& input) {
   FASTNN_CHECK(input.dtype() != DType::Bool, ErrorKind::Runtime, "Boolean inputs not supported for relu");
-  return piecewise_from_output("relu", "ReluBackward0", table().relu, table().threshold_backward, input,
-                               params_of(0));
+  return piecewise_from_output("relu", "ReluBackward0", table().relu, table().threshold_backward, input, params_of(0));
 }
 
 Tensor threshold(const Tensor& input, double threshold, double value) {
@@ -90,8 +92,8 @@ Tensor hardtanh(const Tensor& input, double min_val, double max_val) {
   Params params = params_of(min_val, max_val);
   params.i[0] = static_cast<std::int64_t>(min_val);
   params.i[1] = static_cast<std::int64_t>(max_val);
-  return piecewise_from_output("hardtanh", "HardtanhBackward0", kernels().elementwise->clamp,
-                               table().hardtanh_backward, input, params);
+  return piecewise_from_output("hardtanh", "HardtanhBackward0", kernels().elementwise->clamp, table().hardtanh_backward,
+                               input, params);
 }
 
 Tensor hardsigmoid(const Tensor& input) {
@@ -131,17 +133,17 @@ Tensor elu_slope(const Tensor& x, double alpha, double scale, double input_scale
 
 // The in-place variant has only the result to tell the slope from.
 Tensor elu_from_output(const Tensor& input, double alpha, double scale, double input_scale) {
-  return unary_from_output("elu", "EluBackward1", table().elu, input, input.dtype(),
-                           [=](const Tensor& g, const Tensor& y) {
-                             return fused_backward("elu_backward", table().elu_backward_from_result, g, y,
-                                                   params_of(alpha, scale, input_scale),
-                                                   [=](const Tensor& dg, const Tensor& r) {
-                                                     const Tensor below = (r + alpha * scale) * input_scale;
-                                                     const Tensor positive = gt(r, Tensor::wrapped(0.0));
-                                                     return dg * where(positive, Tensor::wrapped(scale), below);
-                                                   });
-                           },
-                           params_of(alpha, scale, input_scale));
+  return unary_from_output(
+      "elu", "EluBackward1", table().elu, input, input.dtype(),
+      [=](const Tensor& g, const Tensor& y) {
+        return fused_backward("elu_backward", table().elu_backward_from_result, g, y,
+                              params_of(alpha, scale, input_scale), [=](const Tensor& dg, const Tensor& r) {
+                                const Tensor below = (r + alpha * scale) * input_scale;
+                                const Tensor positive = gt(r, Tensor::wrapped(0.0));
+                                return dg * where(positive, Tensor::wrapped(scale), below);
+                              });
+      },
+      params_of(alpha, scale, input_scale));
 }
 
 }  // namespace
@@ -245,9 +247,7 @@ Tensor nn_celu(const Tensor& input, double alpha, bool inplace) {
 }
 Tensor selu(const Tensor& input) { return elu(input, kSeluAlpha, kSeluScale, 1); }
 Tensor celu(const Tensor& input, double alpha) { return nn_celu(input, alpha, false); }
-Tensor nn_hardsigmoid(const Tensor& input, bool inplace) {
-  return apply(input, inplace, "hardsigmoid_", &hardsigmoid);
-}
+Tensor nn_hardsigmoid(const Tensor& input, bool inplace) { return apply(input, inplace, "hardsigmoid_", &hardsigmoid); }
 Tensor nn_hardswish(const Tensor& input, bool inplace) { return apply(input, inplace, "hardswish_", &hardswish); }
 Tensor nn_silu(const Tensor& input, bool inplace) { return apply(input, inplace, "silu_", &silu); }
 Tensor nn_mish(const Tensor& input, bool inplace) { return apply(input, inplace, "mish_", &mish); }

@@ -181,12 +181,12 @@ namespace {
 Tensor power(const Tensor& base, const Scalar& exponent, DType dtype) {
   const UnaryKernels& unary = *kernels().unary;
   const double n = exponent.to_double();
-  const Pointwise kernel = n == 2      ? unary.square
+  const Pointwise kernel = n == 2                ? unary.square
                            : !is_floating(dtype) ? nullptr
-                           : n == 0.5  ? unary.sqrt
-                           : n == -0.5 ? unary.rsqrt
-                           : n == -1   ? unary.reciprocal
-                                       : nullptr;
+                           : n == 0.5            ? unary.sqrt
+                           : n == -0.5           ? unary.rsqrt
+                           : n == -1             ? unary.reciprocal
+                                                 : nullptr;
   if (kernel != nullptr) return pointwise("pow", kernel, {&base}, dtype, dtype);
   const Tensor number = exponent.wrapped();
   return binary("pow", table().pow, base, number, dtype);
@@ -223,21 +223,21 @@ Tensor pow(const Tensor& base, const Tensor& exponent) {
   const DType dtype = result_type(base, exponent);
   Tensor out = binary("pow", table().pow, base, exponent, dtype);
   if (needs_grad(base, exponent)) {
-    record_pointwise(
-        "PowBackward1", out, {&base, &exponent},
-        [sx = save(in_formula(base, dtype)), sn = save(in_formula(exponent, dtype)), sy = save_output(out)](const Tensor& g, Slots& d) {
-          const Tensor& x = sx.get();
-          const Tensor& n = sn.get();
-          const Scalar zero(0.0);
-          if (d.wants(0)) {
-            d[0] = masked_fill(g * (n * pow(x, n - 1.0)), eq(n, Tensor::wrapped(0.0)), zero);
-          }
-          if (d.wants(1)) {
-            // 0^n is constant for n >= 0, whatever log(0) is.
-            const Tensor flat = logical_and(eq(x, Tensor::wrapped(0.0)), ge(n, Tensor::wrapped(0.0)));
-            d[1] = masked_fill(g * (sy.get() * log(x)), flat, zero);
-          }
-        });
+    record_pointwise("PowBackward1", out, {&base, &exponent},
+                     [sx = save(in_formula(base, dtype)), sn = save(in_formula(exponent, dtype)),
+                      sy = save_output(out)](const Tensor& g, Slots& d) {
+                       const Tensor& x = sx.get();
+                       const Tensor& n = sn.get();
+                       const Scalar zero(0.0);
+                       if (d.wants(0)) {
+                         d[0] = masked_fill(g * (n * pow(x, n - 1.0)), eq(n, Tensor::wrapped(0.0)), zero);
+                       }
+                       if (d.wants(1)) {
+                         // 0^n is constant for n >= 0, whatever log(0) is.
+                         const Tensor flat = logical_and(eq(x, Tensor::wrapped(0.0)), ge(n, Tensor::wrapped(0.0)));
+                         d[1] = masked_fill(g * (sy.get() * log(x)), flat, zero);
+                       }
+                     });
   }
   return out;
 }
@@ -438,7 +438,8 @@ Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight) {
   Tensor out = pointwise("lerp", table().lerp, {&start, &end, &weight}, dtype, dtype);
   if (needs_grad(start, end, weight)) {
     record_pointwise("LerpBackward0", out, {&start, &end, &weight},
-                     [ss = save(start, weight), se = save(end, weight), sw = save(in_formula(weight, dtype))](const Tensor& g, Slots& d) {
+                     [ss = save(start, weight), se = save(end, weight), sw = save(in_formula(weight, dtype))](
+                         const Tensor& g, Slots& d) {
                        if (d.wants(0)) d[0] = g * (1.0 - sw.get());
                        if (d.wants(1)) d[1] = g * sw.get();
                        if (d.wants(2)) d[2] = g * (se.get() - ss.get());

@@ -41,11 +41,16 @@ bool fits(const Scalar& value, DType dtype) {
     return !(d > largest) || std::isinf(d);
   }
   switch (dtype) {
-    case DType::UInt8: return fits_integer<std::uint8_t>(value);
-    case DType::Int8: return fits_integer<std::int8_t>(value);
-    case DType::Int16: return fits_integer<std::int16_t>(value);
-    case DType::Int32: return fits_integer<std::int32_t>(value);
-    default: return fits_integer<std::int64_t>(value);
+    case DType::UInt8:
+      return fits_integer<std::uint8_t>(value);
+    case DType::Int8:
+      return fits_integer<std::int8_t>(value);
+    case DType::Int16:
+      return fits_integer<std::int16_t>(value);
+    case DType::Int32:
+      return fits_integer<std::int32_t>(value);
+    default:
+      return fits_integer<std::int64_t>(value);
   }
 }
 void check_fits(const Scalar& value, DType dtype) {
@@ -56,10 +61,14 @@ void check_fits(const Scalar& value, DType dtype) {
 // The largest finite number of a floating dtype.
 double largest(DType dtype) {
   switch (dtype) {
-    case DType::Float16: return 65504;
-    case DType::BFloat16: return 0x1.fep127;
-    case DType::Float32: return static_cast<double>(std::numeric_limits<float>::max());
-    default: return std::numeric_limits<double>::max();
+    case DType::Float16:
+      return 65504;
+    case DType::BFloat16:
+      return 0x1.fep127;
+    case DType::Float32:
+      return static_cast<double>(std::numeric_limits<float>::max());
+    default:
+      return std::numeric_limits<double>::max();
   }
 }
 
@@ -128,11 +137,12 @@ Tensor clamp(const Tensor& input, const std::optional<Scalar>& min, const std::o
     params.i[1] = max ? max->to_int() : limits.second;
   }
   if (std::isnan(params.d[0]) || std::isnan(params.d[1])) params.d[0] = params.d[1] = std::nan("");
-  return unary_from_input("clamp", "ClampBackward1", table().clamp, input, dtype,
-                          [params](const Tensor& g, const Tensor& x) {
-                            return piecewise_backward("ClampBackwardBackward0", table().clamp_backward, g, x, params);
-                          },
-                          params);
+  return unary_from_input(
+      "clamp", "ClampBackward1", table().clamp, input, dtype,
+      [params](const Tensor& g, const Tensor& x) {
+        return piecewise_backward("ClampBackwardBackward0", table().clamp_backward, g, x, params);
+      },
+      params);
 }
 
 Tensor clamp(const Tensor& input, const Tensor& min, const Tensor& max) {
@@ -145,8 +155,9 @@ Tensor clamp(const Tensor& input, const Tensor& min, const Tensor& max) {
   if (max.defined()) promotion.add(max);
   const DType dtype = promotion.result();
   const Tensor& low = min.defined() ? min : max;
-  Tensor out = both ? pointwise("clamp", table().clamp_tensors, {&input, &min, &max}, dtype, dtype)
-                    : pointwise("clamp", min.defined() ? table().maximum : table().minimum, {&input, &low}, dtype, dtype);
+  Tensor out =
+      both ? pointwise("clamp", table().clamp_tensors, {&input, &min, &max}, dtype, dtype)
+           : pointwise("clamp", min.defined() ? table().maximum : table().minimum, {&input, &low}, dtype, dtype);
   if (!needs_grad(input, min, max)) return out;
   if (both) {
     record_pointwise("ClampBackward0", out, {&input, &min, &max},

@@ -87,45 +87,43 @@ Tensor frac(const Tensor& input) {
 // --- into the reals --------------------------------------------------------------------------------------------------
 
 // Tensor name(x), whose derivative is an expression of g and x (or of g and y, the result).
-#define FASTNN_FROM_INPUT(name, Node, expression)                                                    \
-  Tensor name(const Tensor& input) {                                                                 \
-    return unary_from_input(#name, #Node "Backward0", table().name, input,                           \
-                            floating_result(input.dtype()),                                          \
-                            [](const Tensor& g, const Tensor& x) { return expression; });            \
+#define FASTNN_FROM_INPUT(name, Node, expression)                                                          \
+  Tensor name(const Tensor& input) {                                                                       \
+    return unary_from_input(#name, #Node "Backward0", table().name, input, floating_result(input.dtype()), \
+                            [](const Tensor& g, const Tensor& x) { return expression; });                  \
   }
-#define FASTNN_FROM_OUTPUT(name, Node, expression)                                                   \
-  Tensor name(const Tensor& input) {                                                                 \
-    return unary_from_output(#name, #Node "Backward0", table().name, input,                          \
-                             floating_result(input.dtype()),                                         \
-                             [](const Tensor& g, const Tensor& y) { return expression; });           \
+#define FASTNN_FROM_OUTPUT(name, Node, expression)                                                          \
+  Tensor name(const Tensor& input) {                                                                        \
+    return unary_from_output(#name, #Node "Backward0", table().name, input, floating_result(input.dtype()), \
+                             [](const Tensor& g, const Tensor& y) { return expression; });                  \
   }
 
-FASTNN_FROM_OUTPUT(reciprocal, Reciprocal, -g * (y * y))
+FASTNN_FROM_OUTPUT(reciprocal, Reciprocal, -g*(y* y))
 FASTNN_FROM_OUTPUT(sqrt, Sqrt, g / (y * 2.0))
 FASTNN_FROM_OUTPUT(rsqrt, Rsqrt, g * -0.5 * pow(y, Scalar(3)))
-FASTNN_FROM_OUTPUT(exp, Exp, g * y)
+FASTNN_FROM_OUTPUT(exp, Exp, g* y)
 FASTNN_FROM_OUTPUT(exp2, Exp2, g * y * kLn2)
-FASTNN_FROM_OUTPUT(expm1, Expm1, g * (y + 1.0))
+FASTNN_FROM_OUTPUT(expm1, Expm1, g*(y + 1.0))
 FASTNN_FROM_INPUT(log, Log, g / x)
 FASTNN_FROM_INPUT(log2, Log2, g / (x * kLn2))
 FASTNN_FROM_INPUT(log10, Log10, g / (x * kLn10))
 FASTNN_FROM_INPUT(log1p, Log1P, g / (x + 1.0))
-FASTNN_FROM_INPUT(sin, Sin, g * cos(x))
+FASTNN_FROM_INPUT(sin, Sin, g* cos(x))
 FASTNN_FROM_INPUT(cos, Cos, g * -sin(x))
-FASTNN_FROM_OUTPUT(tan, Tan, g * (y * y + 1.0))
-FASTNN_FROM_INPUT(asin, Asin, g * rsqrt(1.0 - x * x))
+FASTNN_FROM_OUTPUT(tan, Tan, g*(y* y + 1.0))
+FASTNN_FROM_INPUT(asin, Asin, g* rsqrt(1.0 - x * x))
 FASTNN_FROM_INPUT(acos, Acos, g * -rsqrt(1.0 - x * x))
 FASTNN_FROM_INPUT(atan, Atan, g / (x * x + 1.0))
-FASTNN_FROM_INPUT(sinh, Sinh, g * cosh(x))
-FASTNN_FROM_INPUT(cosh, Cosh, g * sinh(x))
-FASTNN_FROM_INPUT(asinh, Asinh, g * rsqrt(x * x + 1.0))
-FASTNN_FROM_INPUT(acosh, Acosh, g * rsqrt(x * x - 1.0))
+FASTNN_FROM_INPUT(sinh, Sinh, g* cosh(x))
+FASTNN_FROM_INPUT(cosh, Cosh, g* sinh(x))
+FASTNN_FROM_INPUT(asinh, Asinh, g* rsqrt(x* x + 1.0))
+FASTNN_FROM_INPUT(acosh, Acosh, g* rsqrt(x* x - 1.0))
 FASTNN_FROM_INPUT(atanh, Atanh, g / (1.0 - x * x))
-FASTNN_FROM_INPUT(erf, Erf, g * (exp(-(x * x)) * kTwoOverSqrtPi))
-FASTNN_FROM_INPUT(erfc, Erfc, g * (exp(-(x * x)) * -kTwoOverSqrtPi))
-FASTNN_FROM_OUTPUT(erfinv, Erfinv, g * (exp(y * y) / kTwoOverSqrtPi))
-FASTNN_FROM_INPUT(lgamma, Lgamma, g * digamma(x))
-FASTNN_FROM_INPUT(digamma, Digamma, g * polygamma(1, x))
+FASTNN_FROM_INPUT(erf, Erf, g*(exp(-(x* x)) * kTwoOverSqrtPi))
+FASTNN_FROM_INPUT(erfc, Erfc, g*(exp(-(x* x)) * -kTwoOverSqrtPi))
+FASTNN_FROM_OUTPUT(erfinv, Erfinv, g*(exp(y* y) / kTwoOverSqrtPi))
+FASTNN_FROM_INPUT(lgamma, Lgamma, g* digamma(x))
+FASTNN_FROM_INPUT(digamma, Digamma, g* polygamma(1, x))
 
 FASTNN_FROM_OUTPUT(tanh, Tanh,
                    fused_backward("tanh_backward", kernels().activation->tanh_backward_from_result, g, y, {},
@@ -141,8 +139,9 @@ Tensor polygamma(std::int64_t n, const Tensor& input) {
   FASTNN_CHECK(n >= 0, ErrorKind::Runtime, "polygamma(n, x) does not support negative n.");
   Params params;
   params.i[0] = n;
-  return unary_from_input("polygamma", "PolygammaBackward0", table().polygamma, input, floating_result(input.dtype()),
-                          [n](const Tensor& g, const Tensor& x) { return g * polygamma(n + 1, x); }, params);
+  return unary_from_input(
+      "polygamma", "PolygammaBackward0", table().polygamma, input, floating_result(input.dtype()),
+      [n](const Tensor& g, const Tensor& x) { return g * polygamma(n + 1, x); }, params);
 }
 
 namespace {

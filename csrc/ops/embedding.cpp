@@ -20,13 +20,14 @@ Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : contiguous(t.deta
 
 // Indices as the kernels take them.
 Tensor checked_indices(const char* op, const Tensor& indices, std::int64_t rows) {
-  FASTNN_CHECK(indices.dtype() == DType::Int64 || indices.dtype() == DType::Int32, ErrorKind::Runtime, op,
-               ": Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got ",
-               indices.dtype(), " instead");
+  FASTNN_CHECK(
+      indices.dtype() == DType::Int64 || indices.dtype() == DType::Int32, ErrorKind::Runtime, op,
+      ": Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got ",
+      indices.dtype(), " instead");
   const Tensor wide = dense(to_dtype(indices, DType::Int64));
   std::int64_t value = 0;
-  FASTNN_CHECK(!table().find_outside(wide.view(), rows, &value), ErrorKind::Index, op, ": index out of range in self: ",
-               value, " is not in a table of ", rows, " rows");
+  FASTNN_CHECK(!table().find_outside(wide.view(), rows, &value), ErrorKind::Index, op,
+               ": index out of range in self: ", value, " is not in a table of ", rows, " rows");
   return wide;
 }
 
@@ -53,7 +54,8 @@ Tensor gather_rows(const Tensor& weight, const Tensor& indices, EmbeddingOptions
   Dims sizes;
   Dims strides;
   count_launch();
-  table().gather(as_rows(out, sizes, strides, indices.numel(), weight.sizes()[1]), from.view(), indices.view(), forward);
+  table().gather(as_rows(out, sizes, strides, indices.numel(), weight.sizes()[1]), from.view(), indices.view(),
+                 forward);
   if (needs_grad(weight)) {
     record("EmbeddingBackward0", out, {&weight},
            [indices = save(indices), rows = weight.sizes()[0], backward](const Tensor& g, Slots& d) {

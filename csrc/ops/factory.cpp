@@ -71,7 +71,8 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::o
   const double to = end.to_double();
   const double by = step.to_double();
   FASTNN_CHECK(by != 0, ErrorKind::Runtime, "arange: step must be nonzero");
-  FASTNN_CHECK(std::isfinite(from) && std::isfinite(to), ErrorKind::Runtime, "arange: unsupported range: ", from, " -> ", to);
+  FASTNN_CHECK(std::isfinite(from) && std::isfinite(to), ErrorKind::Runtime, "arange: unsupported range: ", from,
+               " -> ", to);
   FASTNN_CHECK((by > 0 && to >= from) || (by < 0 && to <= from), ErrorKind::Runtime,
                "arange: upper bound and lower bound inconsistent with step sign");
   const double exact = std::ceil((to - from) / by);
@@ -221,7 +222,8 @@ FASTNN_OPS(factory) {
   op("arange(Scalar end, *, dtype? dtype=None) -> Tensor", &arange_end, kMake);
   op("arange(Scalar start, Scalar end, Scalar step=1, *, dtype? dtype=None) -> Tensor", &arange, kMake);
   op("linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None) -> Tensor", &linspace, kMake);
-  op("logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None) -> Tensor", &logspace, kMake);
+  op("logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None) -> Tensor", &logspace,
+     kMake);
   op("eye(int n, *, dtype? dtype=None) -> Tensor", &eye, kMake);
   op("eye(int n, int m, *, dtype? dtype=None) -> Tensor", &eye_rectangle, kMake);
   op("tril(Tensor input, int diagonal=0) -> Tensor", &triangle<true>, op_fn | op_method | op_inplace | op_out);

@@ -50,15 +50,16 @@ Tensor checked_places(const Tensor& index, std::int64_t size, bool negatives, in
   return places;
 }
 
-// --- input[indices] ---------------------------------------------------------------------------------------------------
+// --- input[indices]
+// ---------------------------------------------------------------------------------------------------
 
 // The indexed dimensions of `input` moved to the front, and for each place the offset of its block.
 struct IndexPlan {
-  Dims index_shape;             // shape of the broadcast index tensors
+  Dims index_shape;  // shape of the broadcast index tensors
   std::vector<std::int64_t> offsets;
-  Dims block_sizes;             // dimensions that are taken whole
+  Dims block_sizes;  // dimensions that are taken whole
   Dims block_strides;
-  int position = 0;             // where index_shape stands in the result
+  int position = 0;  // where index_shape stands in the result
   Dims result_shape;
 };
 
@@ -73,8 +74,8 @@ std::vector<Tensor> expand_masks(const Tensor& input, const std::vector<Tensor>&
     for (int d = 0; d < index.ndim(); ++d) {
       const int at = static_cast<int>(result.size()) + d;
       FASTNN_CHECK(at < input.ndim() && index.sizes()[d] == input.sizes()[at], ErrorKind::Index,
-                   "The shape of the mask ", index.sizes(), " at index ", d, " does not match the shape of the indexed tensor ",
-                   input.sizes(), " at index ", at);
+                   "The shape of the mask ", index.sizes(), " at index ", d,
+                   " does not match the shape of the indexed tensor ", input.sizes(), " at index ", at);
     }
     const Tensor places = nonzero(index);
     for (int d = 0; d < index.ndim(); ++d) result.push_back(contiguous(select(places, 1, d)));
@@ -238,8 +239,8 @@ void index_put_in_place(const Tensor& self, const std::vector<Tensor>& raw, cons
 
 Tensor index_select(const Tensor& input, std::int64_t dim, const Tensor& index_tensor) {
   check_int_index(index_tensor, "index_select()");
-  FASTNN_CHECK(index_tensor.ndim() <= 1, ErrorKind::Index, "index_select(): Index is supposed to be a vector, got shape ",
-               index_tensor.sizes());
+  FASTNN_CHECK(index_tensor.ndim() <= 1, ErrorKind::Index,
+               "index_select(): Index is supposed to be a vector, got shape ", index_tensor.sizes());
   const int at = wrap_dim(dim, input.ndim(), "index_select");
   const std::int64_t size = input.ndim() == 0 ? 1 : input.sizes()[at];
   const Tensor places = checked_places(index_tensor, size, false, at, "index_select()");
@@ -323,7 +324,8 @@ Tensor index_copy(const Tensor& input, std::int64_t dim, const Tensor& index_ten
 
 Tensor index_fill(const Tensor& input, std::int64_t dim, const Tensor& index_tensor, const Tensor& value) {
   FASTNN_CHECK(value.ndim() == 0, ErrorKind::Runtime,
-               "index_fill_ only supports a 0-dimensional value tensor, but got tensor with ", value.ndim(), " dimension(s).");
+               "index_fill_ only supports a 0-dimensional value tensor, but got tensor with ", value.ndim(),
+               " dimension(s).");
   const int at = wrap_dim(dim, input.ndim(), "index_fill");
   std::vector<Tensor> indices(static_cast<std::size_t>(at));
   indices.push_back(index_tensor);
@@ -333,8 +335,8 @@ Tensor index_fill(const Tensor& input, std::int64_t dim, const Tensor& index_ten
 void check_line_index(const char* op, const Tensor& input, const Tensor& index_tensor, int dim) {
   const int ndim = std::max(1, input.ndim());
   FASTNN_CHECK(std::max(1, index_tensor.ndim()) == ndim, ErrorKind::Runtime,
-               "Index tensor must have the same number of dimensions as input tensor (", op, ": got ", index_tensor.ndim(),
-               ", expected ", input.ndim(), ")");
+               "Index tensor must have the same number of dimensions as input tensor (", op, ": got ",
+               index_tensor.ndim(), ", expected ", input.ndim(), ")");
   if (input.ndim() == 0 || index_tensor.ndim() == 0) return;
   for (int d = 0; d < ndim; ++d) {
     FASTNN_CHECK(d == dim || index_tensor.sizes()[d] <= input.sizes()[d], ErrorKind::Runtime, op,
@@ -358,8 +360,8 @@ Tensor line_places(const char* op, const Tensor& index_tensor, std::int64_t size
 }
 
 // A copy of `input` into which `source` was scattered along `dim`.
-Tensor scattered(const char* op, const Tensor& input, std::int64_t dim, const Tensor& index_tensor, const Tensor& source,
-                 ScatterMode mode) {
+Tensor scattered(const char* op, const Tensor& input, std::int64_t dim, const Tensor& index_tensor,
+                 const Tensor& source, ScatterMode mode) {
   const int at = wrap_dim(dim, input.ndim(), op);
   FASTNN_CHECK(source.dtype() == input.dtype(), ErrorKind::Runtime, op,
                "(): Expected self.dtype to be equal to src.dtype, got ", input.dtype(), " and ", source.dtype());
@@ -403,9 +405,10 @@ Tensor gather(const Tensor& input, std::int64_t dim, const Tensor& index_tensor)
     table().gather(at_least_1d(out).view(), at_least_1d(input).view(), places.view(), at);
   }
   if (needs_grad(input)) {
-    record("GatherBackward0", out, {&input}, [at, places = index_tensor.detached(), sizes = input.sizes()](const Tensor& g, Slots& d) {
-      if (d.wants(0)) d[0] = scatter_add(zeros(sizes, g.dtype()), at, places, g);
-    });
+    record("GatherBackward0", out, {&input},
+           [at, places = index_tensor.detached(), sizes = input.sizes()](const Tensor& g, Slots& d) {
+             if (d.wants(0)) d[0] = scatter_add(zeros(sizes, g.dtype()), at, places, g);
+           });
   }
   return out;
 }
@@ -446,7 +449,8 @@ Tensor scatter_reduced(const Tensor& input, std::int64_t dim, const Tensor& inde
   FASTNN_CHECK(reduce == "add" || reduce == "multiply", ErrorKind::Runtime,
                "reduce argument must be either add or multiply, got ", std::string(reduce));
   if (reduce == "add") return scatter_add(input, dim, index_tensor, src);
-  FASTNN_CHECK(!needs_grad(input, src), ErrorKind::Runtime, "scatter(): the derivative of reduce='multiply' is not implemented; "
+  FASTNN_CHECK(!needs_grad(input, src), ErrorKind::Runtime,
+               "scatter(): the derivative of reduce='multiply' is not implemented; "
                "use scatter_reduce(reduce='prod')");
   return scattered("scatter", input, dim, index_tensor, src, ScatterMode::Multiply);
 }
@@ -487,7 +491,8 @@ Tensor nonzero(const Tensor& input) {
 }
 
 Tensor masked_select(const Tensor& input, const Tensor& mask) {
-  FASTNN_CHECK(mask.dtype() == DType::Bool, ErrorKind::Runtime, "masked_select: expected BoolTensor for mask, got ", mask.dtype());
+  FASTNN_CHECK(mask.dtype() == DType::Bool, ErrorKind::Runtime, "masked_select: expected BoolTensor for mask, got ",
+               mask.dtype());
   const Dims shape = broadcast_shapes(input.sizes(), mask.sizes(), "masked_select");
   const Tensor wide = shape.empty() ? reshape(input, Dims{1}) : expand(input, shape);
   const Tensor wide_mask = shape.empty() ? reshape(mask, Dims{1}) : expand(mask, shape);
@@ -502,10 +507,11 @@ std::vector<Tensor> nonzero_tuple(const Tensor& input) {
 }
 
 Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source) {
-  FASTNN_CHECK(mask.dtype() == DType::Bool, ErrorKind::Runtime, "masked_scatter_ only supports boolean masks, but got mask with dtype ",
-               mask.dtype());
+  FASTNN_CHECK(mask.dtype() == DType::Bool, ErrorKind::Runtime,
+               "masked_scatter_ only supports boolean masks, but got mask with dtype ", mask.dtype());
   FASTNN_CHECK(source.dtype() == input.dtype(), ErrorKind::Runtime,
-               "masked_scatter: expected self and source to have same dtypes but got ", input.dtype(), " and ", source.dtype());
+               "masked_scatter: expected self and source to have same dtypes but got ", input.dtype(), " and ",
+               source.dtype());
   const Dims shape = broadcast_shapes(input.sizes(), mask.sizes(), "masked_scatter");
   const Tensor flat_mask = reshape(contiguous(expand(mask, shape)), Dims{-1});
   const Tensor places = reshape(nonzero(flat_mask), Dims{-1});
@@ -522,8 +528,8 @@ Tensor take_along_dim(const Tensor& input, const Tensor& indices, std::optional<
   if (!dim) return gather(reshape(input, Dims{-1}), 0, reshape(indices, Dims{-1}));
   const int at = wrap_dim(*dim, input.ndim(), "take_along_dim");
   FASTNN_CHECK(input.ndim() == indices.ndim(), ErrorKind::Runtime,
-               "torch.take_along_dim(): input and indices should have the same number of dimensions, but got ", input.ndim(),
-               " dimensions for input, and ", indices.ndim(), " dimensions for indices");
+               "torch.take_along_dim(): input and indices should have the same number of dimensions, but got ",
+               input.ndim(), " dimensions for input, and ", indices.ndim(), " dimensions for indices");
   Dims input_shape = input.sizes();
   Dims index_shape = indices.sizes();
   input_shape[at] = 1;
@@ -575,17 +581,24 @@ FASTNN_OPS(index) {
   op("index_select(Tensor input, int dim, Tensor index) -> Tensor", &index_select, op_fn | op_method | op_out);
   op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", &index_add,
      op_fn | op_method | op_inplace | op_out);
-  op("index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor", &index_copy, op_fn | op_method | op_inplace);
-  op("index_fill(Tensor input, int dim, Tensor index, Scalar value) -> Tensor", &index_fill_scalar, op_fn | op_method | op_inplace);
-  op("index_fill(Tensor input, int dim, Tensor index, Tensor value) -> Tensor", &index_fill, op_fn | op_method | op_inplace);
-  op("index_put(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", &index_put_op, op_fn | op_method);
-  op("index_put_(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", &index_put_in_place_op,
+  op("index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor", &index_copy,
+     op_fn | op_method | op_inplace);
+  op("index_fill(Tensor input, int dim, Tensor index, Scalar value) -> Tensor", &index_fill_scalar,
+     op_fn | op_method | op_inplace);
+  op("index_fill(Tensor input, int dim, Tensor index, Tensor value) -> Tensor", &index_fill,
+     op_fn | op_method | op_inplace);
+  op("index_put(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor", &index_put_op,
      op_fn | op_method);
+  op("index_put_(Tensor input, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor",
+     &index_put_in_place_op, op_fn | op_method);
   op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor",
      static_cast<Tensor (*)(const Tensor&, std::int64_t, const Tensor&, bool)>(
-         [](const Tensor& input, std::int64_t dim, const Tensor& index_tensor, bool) { return gather(input, dim, index_tensor); }),
+         [](const Tensor& input, std::int64_t dim, const Tensor& index_tensor, bool) {
+           return gather(input, dim, index_tensor);
+         }),
      op_fn | op_method | op_out);
-  op("scatter(Tensor input, int dim, Tensor index, Tensor src) -> Tensor", &scatter, op_fn | op_method | op_inplace | op_out);
+  op("scatter(Tensor input, int dim, Tensor index, Tensor src) -> Tensor", &scatter,
+     op_fn | op_method | op_inplace | op_out);
   op("scatter(Tensor input, int dim, Tensor index, Scalar value) -> Tensor", &scatter_value,
      op_fn | op_method | op_inplace | op_out);
   op("scatter(Tensor input, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", &scatter_reduced,
@@ -596,10 +609,12 @@ FASTNN_OPS(index) {
   op("_nonzero(Tensor input) -> Tensor", &nonzero, op_fn);
   op("_nonzero_tuple(Tensor input) -> Tensor[]", &nonzero_tuple, op_fn);
   op("masked_select(Tensor input, Tensor mask) -> Tensor", &masked_select, op_fn | op_method | op_out);
-  op("masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", &masked_scatter, op_fn | op_method | op_inplace);
+  op("masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", &masked_scatter,
+     op_fn | op_method | op_inplace);
   op("take(Tensor input, Tensor index) -> Tensor", &take, op_fn | op_method);
   op("take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor", &take_along_dim, op_fn | op_method);
-  op("repeat_interleave(Tensor input, int repeats, int? dim=None) -> Tensor", &repeat_interleave_int, op_fn | op_method);
+  op("repeat_interleave(Tensor input, int repeats, int? dim=None) -> Tensor", &repeat_interleave_int,
+     op_fn | op_method);
   op("repeat_interleave(Tensor input, Tensor repeats, int? dim=None) -> Tensor", &repeat_interleave, op_fn | op_method);
 }
 

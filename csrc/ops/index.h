@@ -12,7 +12,8 @@ namespace fastnn {
 // input[indices]: one entry per dimension, undefined where the whole dimension is taken; at most input.ndim() entries.
 Tensor index(const Tensor& input, const std::vector<Tensor>& indices);
 // input with input[indices] = or += values.
-Tensor index_put(const Tensor& input, const std::vector<Tensor>& indices, const Tensor& values, bool accumulate = false);
+Tensor index_put(const Tensor& input, const std::vector<Tensor>& indices, const Tensor& values,
+                 bool accumulate = false);
 Tensor index_select(const Tensor& input, std::int64_t dim, const Tensor& index);
 Tensor index_add(const Tensor& input, std::int64_t dim, const Tensor& index, const Tensor& source,
                  const Scalar& alpha = Scalar(1));

@@ -14,14 +14,16 @@ namespace {
 
 // Names of types as PyTorch's errors about matrices spell them.
 const char* type_name(DType dtype) {
-  constexpr std::array<const char*, kDTypeCount> names = {"unsigned char", "signed char", "short", "int",  "long int",
-                                                          "c10::Half",     "float",       "double", "bool", "c10::BFloat16"};
+  constexpr std::array<const char*, kDTypeCount> names = {"unsigned char", "signed char",  "short", "int",
+                                                          "long int",      "c10::Half",    "float", "double",
+                                                          "bool",          "c10::BFloat16"};
   return names[static_cast<std::size_t>(dtype)];
 }
 
 void check_same_dtype(const char* op, const Tensor& a, const Tensor& b) {
-  FASTNN_CHECK(a.dtype() == b.dtype(), ErrorKind::Runtime, op, ": expected m1 and m2 to have the same dtype, but got: ",
-               type_name(a.dtype()), " != ", type_name(b.dtype()));
+  FASTNN_CHECK(a.dtype() == b.dtype(), ErrorKind::Runtime, op,
+               ": expected m1 and m2 to have the same dtype, but got: ", type_name(a.dtype()),
+               " != ", type_name(b.dtype()));
 }
 
 void check_inner(const char* op, std::int64_t m, std::int64_t k1, std::int64_t k2, std::int64_t n) {
@@ -37,7 +39,9 @@ struct Lens {
   Dims strides;
   View of(const Tensor& t) const { return {t.data(), t.dtype(), sizes.size(), sizes.data(), strides.data()}; }
 };
-Lens broadcast_to(const Tensor& t, const Dims& sizes) { return {sizes, broadcast_strides(t.sizes(), t.strides(), sizes)}; }
+Lens broadcast_to(const Tensor& t, const Dims& sizes) {
+  return {sizes, broadcast_strides(t.sizes(), t.strides(), sizes)};
+}
 
 Dims with_matrix(const Dims& batch, std::int64_t rows, std::int64_t cols) {
   Dims sizes = batch;
@@ -45,7 +49,9 @@ Dims with_matrix(const Dims& batch, std::int64_t rows, std::int64_t cols) {
   sizes.push_back(cols);
   return sizes;
 }
-Dims batch_of(const Tensor& t) { return Dims(static_cast<IntSpan>(t.sizes()).first(static_cast<std::size_t>(t.ndim() - 2))); }
+Dims batch_of(const Tensor& t) {
+  return Dims(static_cast<IntSpan>(t.sizes()).first(static_cast<std::size_t>(t.ndim() - 2)));
+}
 
 // out[..., m, n] = alpha * a @ b + beta * input; no history. `input` may be undefined.
 Tensor launch(const Tensor& a, const Tensor& b, const Tensor& input = Tensor(), double beta = 0, double alpha = 1) {
@@ -176,9 +182,8 @@ Tensor add_product(const char* op, const char* node, const Tensor& input, const 
   Tensor out = launch(a, b, input, beta.to_double(), alpha.to_double());
   if (needs_grad(input, a, b)) {
     record(node, out, {&input, &a, &b},
-           [sa = save(a, b), sb = save(b, a), beta, alpha, size = input.sizes(), size_a = a.sizes(),
-            size_b = b.sizes(), columns_a = stored_by_columns(a), columns_b = stored_by_columns(b)](const Tensor& g,
-                                                                                                  Slots& d) {
+           [sa = save(a, b), sb = save(b, a), beta, alpha, size = input.sizes(), size_a = a.sizes(), size_b = b.sizes(),
+            columns_a = stored_by_columns(a), columns_b = stored_by_columns(b)](const Tensor& g, Slots& d) {
              if (d.wants(0)) d[0] = scaled(sum_to_size(g, size), beta);
              if (d.wants(1)) d[1] = scaled(gradient_of_left(g, sb.get(), size_a, columns_a), alpha);
              if (d.wants(2)) d[2] = scaled(gradient_of_right(g, sa.get(), size_b, columns_b), alpha);
@@ -268,7 +273,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     return matrix_vector(matrix_transpose(b), a);
   }
   check_inner("matmul", from_end(a, 2), from_end(a, 1), from_end(b, 2), from_end(b, 1));
-  const char* node = a.ndim() == 2 && b.ndim() == 2 ? "MmBackward0"
+  const char* node = a.ndim() == 2 && b.ndim() == 2   ? "MmBackward0"
                      : a.ndim() == 3 && b.ndim() == 3 ? "BmmBackward0"
                                                       : "UnsafeViewBackward0";
   return recorded_product(a, b, node);
@@ -294,8 +299,7 @@ Tensor addbmm(const Tensor& input, const Tensor& a, const Tensor& b, const Scala
                      alpha);
 }
 
-Tensor addmv(const Tensor& input, const Tensor& matrix, const Tensor& vector, const Scalar& beta,
-             const Scalar& alpha) {
+Tensor addmv(const Tensor& input, const Tensor& matrix, const Tensor& vector, const Scalar& beta, const Scalar& alpha) {
   FASTNN_CHECK(matrix.ndim() == 2 && vector.ndim() == 1 && input.ndim() <= 1, ErrorKind::Runtime,
                "addmv: vector + matrix @ vector expected, got ", input.ndim(), ", ", matrix.ndim(), ", ",
                vector.ndim());
@@ -308,14 +312,14 @@ Tensor addmv(const Tensor& input, const Tensor& matrix, const Tensor& vector, co
 }
 
 Tensor outer(const Tensor& a, const Tensor& b) {
-  FASTNN_CHECK(a.ndim() == 1 && b.ndim() == 1, ErrorKind::Runtime, "outer: Expected 1-D argument self and vec2, but got ",
-               a.ndim(), "-D and ", b.ndim(), "-D");
+  FASTNN_CHECK(a.ndim() == 1 && b.ndim() == 1, ErrorKind::Runtime,
+               "outer: Expected 1-D argument self and vec2, but got ", a.ndim(), "-D and ", b.ndim(), "-D");
   return mul(unsqueeze(a, -1), b);
 }
 
 Tensor addr(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
-  FASTNN_CHECK(a.ndim() == 1 && b.ndim() == 1, ErrorKind::Runtime, "addr: Expected 1-D argument vec1 and vec2, but got ",
-               a.ndim(), "-D and ", b.ndim(), "-D");
+  FASTNN_CHECK(a.ndim() == 1 && b.ndim() == 1, ErrorKind::Runtime,
+               "addr: Expected 1-D argument vec1 and vec2, but got ", a.ndim(), "-D and ", b.ndim(), "-D");
   const Tensor product = scaled(outer(a, b), alpha);
   FASTNN_CHECK(is_expandable_to(input.sizes(), product.sizes()), ErrorKind::Runtime,
                "addr: The expanded size of the tensor ", product.sizes(), " must match the existing size ",
@@ -389,15 +393,16 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   if (needs_grad(input, weight, bias)) {
     const char* node = input.ndim() != 2 ? "ViewBackward0" : bias.defined() ? "AddmmBackward0" : "MmBackward0";
     record(node, out, {&input, &weight, &bias},
-           [si = save(input, weight), sw = save(weight, input),
-            bias_sizes = bias.defined() ? bias.sizes() : Dims()](const Tensor& g, Slots& d) {
+           [si = save(input, weight), sw = save(weight, input), bias_sizes = bias.defined() ? bias.sizes() : Dims()](
+               const Tensor& g, Slots& d) {
              if (d.wants(0)) {
                const Tensor& w = sw.get();
                d[0] = g.ndim() == 1 ? matrix_vector(matrix_transpose(w), g) : batched_product(g, w);
              }
              if (d.wants(1)) {
                const Tensor& x = si.get();
-               d[1] = g.ndim() == 1 ? mul(unsqueeze(g, -1), x) : batched_product(matrix_transpose(as_rows(g)), as_rows(x));
+               d[1] =
+                   g.ndim() == 1 ? mul(unsqueeze(g, -1), x) : batched_product(matrix_transpose(as_rows(g)), as_rows(x));
              }
              if (d.wants(2)) d[2] = sum_to_size(g, bias_sizes);
            });
@@ -413,7 +418,8 @@ Tensor bilinear(const Tensor& input1, const Tensor& input2, const Tensor& weight
                  "bilinear(): input batch dimensions do not match at dim ", d, ": got ", input1.sizes()[d], " and ",
                  input2.sizes()[d]);
   }
-  FASTNN_CHECK(weight.ndim() == 3, ErrorKind::Runtime, "bilinear(): weight must have 3 dimensions, got ", weight.sizes());
+  FASTNN_CHECK(weight.ndim() == 3, ErrorKind::Runtime, "bilinear(): weight must have 3 dimensions, got ",
+               weight.sizes());
   const std::int64_t outs = weight.sizes()[0];
   const std::int64_t n1 = weight.sizes()[1];
   const std::int64_t n2 = weight.sizes()[2];
@@ -445,7 +451,8 @@ Tensor tensordot(const Tensor& a, const Tensor& b, IntSpan dims_a, IntSpan dims_
     for (const std::int64_t dim : dims) {
       const int at = wrap_dim(dim, t.ndim(), "tensordot");
       for (const std::int64_t other : summed) {
-        FASTNN_CHECK(other != at, ErrorKind::Runtime, "tensordot: dim ", at, " appears multiple times in the list of dims");
+        FASTNN_CHECK(other != at, ErrorKind::Runtime, "tensordot: dim ", at,
+                     " appears multiple times in the list of dims");
       }
       summed.push_back(at);
     }
@@ -462,8 +469,9 @@ Tensor tensordot(const Tensor& a, const Tensor& b, IntSpan dims_a, IntSpan dims_
   for (int i = 0; i < summed_a.size(); ++i) {
     const std::int64_t size_a = a.ndim() == 0 ? 1 : a.sizes()[static_cast<int>(summed_a[i])];
     const std::int64_t size_b = b.ndim() == 0 ? 1 : b.sizes()[static_cast<int>(summed_b[i])];
-    FASTNN_CHECK(size_a == size_b, ErrorKind::Runtime, "tensordot: contracted dimensions need to match, but first has size ",
-                 size_a, " in dim ", summed_a[i], " and second has size ", size_b, " in dim ", summed_b[i]);
+    FASTNN_CHECK(size_a == size_b, ErrorKind::Runtime,
+                 "tensordot: contracted dimensions need to match, but first has size ", size_a, " in dim ", summed_a[i],
+                 " and second has size ", size_b, " in dim ", summed_b[i]);
     k *= size_a;
   }
   Dims sizes;
@@ -515,7 +523,8 @@ Tensor chain(TensorList matrices, const std::vector<std::vector<std::size_t>>& c
 }  // namespace
 
 Tensor multi_dot(TensorList given) {
-  FASTNN_CHECK(given.size() >= 2, ErrorKind::Runtime, "multi_dot(): expected at least 2 tensors but got ", given.size());
+  FASTNN_CHECK(given.size() >= 2, ErrorKind::Runtime, "multi_dot(): expected at least 2 tensors but got ",
+               given.size());
   std::vector<Tensor> matrices(given.begin(), given.end());
   const bool row = matrices.front().ndim() == 1;
   const bool column = matrices.back().ndim() == 1;
@@ -551,8 +560,9 @@ Tensor multi_dot(TensorList given) {
 namespace {
 
 Tensor tensordot_count(const Tensor& a, const Tensor& b, std::int64_t count) {
-  FASTNN_CHECK(count >= 0 && count <= a.ndim() && count <= b.ndim(), ErrorKind::Runtime,
-               "tensordot expects dims >= 0 and at most the number of dimensions of both tensors, but got dims=", count);
+  FASTNN_CHECK(
+      count >= 0 && count <= a.ndim() && count <= b.ndim(), ErrorKind::Runtime,
+      "tensordot expects dims >= 0 and at most the number of dimensions of both tensors, but got dims=", count);
   Dims dims_a;
   Dims dims_b;
   for (std::int64_t i = 0; i < count; ++i) {

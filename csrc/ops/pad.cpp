@@ -88,11 +88,11 @@ Tensor pad(const Tensor& input, IntSpan amounts, std::string_view mode, std::opt
                "Unrecognised padding mode ", mode);
   FASTNN_CHECK(value.value_or(0) == 0, ErrorKind::Value, "Padding mode \"", mode, "\" doesn't take in value argument");
   const int count = static_cast<int>(amounts.size() / 2);
-  FASTNN_CHECK(amounts.size() % 2 == 0 && count >= 1 && count <= 3 &&
-                   (input.ndim() == count + 1 || input.ndim() == count + 2),
-               ErrorKind::NotImplemented,
-               "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; got pad of length ",
-               amounts.size(), " and input of shape ", input.sizes());
+  FASTNN_CHECK(
+      amounts.size() % 2 == 0 && count >= 1 && count <= 3 && (input.ndim() == count + 1 || input.ndim() == count + 2),
+      ErrorKind::NotImplemented,
+      "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; got pad of length ", amounts.size(),
+      " and input of shape ", input.sizes());
   Tensor out = input;
   for (int i = 0; i < count; ++i) {
     std::int64_t before = amounts[static_cast<std::size_t>(2 * i)];

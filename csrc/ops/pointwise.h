@@ -50,8 +50,8 @@ inline DType floating_result(DType dtype) { return is_floating(dtype) ? dtype : 
 
 // y = f(x) with the derivative dx = derivative(dy, x).
 template <class F>
-Tensor unary_from_input(const char* op, const char* node, Pointwise kernel, const Tensor& x, DType dtype,
-                        F derivative, const Params& params = {}) {
+Tensor unary_from_input(const char* op, const char* node, Pointwise kernel, const Tensor& x, DType dtype, F derivative,
+                        const Params& params = {}) {
   Tensor y = pointwise(op, kernel, {&x}, dtype, dtype, params);
   if (needs_grad(x)) {
     record_pointwise(node, y, {&x}, [saved = save(x), derivative](const Tensor& g, Slots& d) {
@@ -62,8 +62,8 @@ Tensor unary_from_input(const char* op, const char* node, Pointwise kernel, cons
 }
 // The same with the derivative dx = derivative(dy, y).
 template <class F>
-Tensor unary_from_output(const char* op, const char* node, Pointwise kernel, const Tensor& x, DType dtype,
-                         F derivative, const Params& params = {}) {
+Tensor unary_from_output(const char* op, const char* node, Pointwise kernel, const Tensor& x, DType dtype, F derivative,
+                         const Params& params = {}) {
   Tensor y = pointwise(op, kernel, {&x}, dtype, dtype, params, Needs::Nothing);
   if (needs_grad(x)) {
     record_pointwise(node, y, {&x}, [saved = save_output(y), derivative](const Tensor& g, Slots& d) {

@@ -81,7 +81,8 @@ using SharedWindows = std::shared_ptr<const Windows>;
 
 Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : contiguous(t.detached()); }
 
-// --- linear parts, each the derivative of another ----------------------------------------------------------------------
+// --- linear parts, each the derivative of another
+// ----------------------------------------------------------------------
 
 Tensor place(const Tensor& values, const Tensor& indices, const SharedWindows& windows);
 
@@ -91,9 +92,8 @@ Tensor pick(const Tensor& input, const Tensor& indices, const SharedWindows& win
   count_launch();
   table().pick(out.view(), x.view(), indices.view(), windows->geometry());
   if (needs_grad(input)) {
-    record("MaxPoolDoubleBackward", out, {&input}, [indices, windows](const Tensor& g, Slots& d) {
-      d[0] = place(g, indices, windows);
-    });
+    record("MaxPoolDoubleBackward", out, {&input},
+           [indices, windows](const Tensor& g, Slots& d) { d[0] = place(g, indices, windows); });
   }
   return out;
 }
@@ -104,9 +104,8 @@ Tensor place(const Tensor& values, const Tensor& indices, const SharedWindows& w
   count_launch();
   table().place(out.view(), v.view(), indices.view(), windows->geometry());
   if (needs_grad(values)) {
-    record("MaxPoolBackwardBackward", out, {&values}, [indices, windows](const Tensor& g, Slots& d) {
-      d[0] = pick(g, indices, windows);
-    });
+    record("MaxPoolBackwardBackward", out, {&values},
+           [indices, windows](const Tensor& g, Slots& d) { d[0] = pick(g, indices, windows); });
   }
   return out;
 }
@@ -119,9 +118,8 @@ Tensor spread(const char* node, const Tensor& values, const SharedWindows& windo
   count_launch();
   table().spread(out.view(), v.view(), windows->geometry());
   if (needs_grad(values)) {
-    record("AvgPoolBackwardBackward", out, {&values}, [node, windows](const Tensor& g, Slots& d) {
-      d[0] = mean_of(node, g, windows);
-    });
+    record("AvgPoolBackwardBackward", out, {&values},
+           [node, windows](const Tensor& g, Slots& d) { d[0] = mean_of(node, g, windows); });
   }
   return out;
 }
@@ -153,7 +151,8 @@ std::tuple<Tensor, Tensor> largest(const char* node, const Tensor& input, const 
   return {out, indices};
 }
 
-// --- windows -----------------------------------------------------------------------------------------------------------
+// --- windows
+// -----------------------------------------------------------------------------------------------------------
 
 constexpr const char* kMaxNodes[] = {"MaxPool2DWithIndicesBackward0", "MaxPool2DWithIndicesBackward0",
                                      "MaxPool3DWithIndicesBackward0"};
@@ -167,9 +166,9 @@ void check_input(const char* op, int spatial, const Tensor& input) {
   FASTNN_CHECK(input.ndim() == spatial + 1 || input.ndim() == spatial + 2, ErrorKind::Runtime, op, "(): Expected ",
                spatial + 1, "D or ", spatial + 2, "D tensor, but got input of size: ", input.sizes());
   for (int d = input.ndim() - spatial - 1; d < input.ndim(); ++d) {
-    FASTNN_CHECK(input.sizes()[d] > 0, ErrorKind::Runtime, op,
-                 "(): Expected input to have non-zero size for non-batch dimensions, but got input of size: ",
-                 input.sizes());
+    FASTNN_CHECK(
+        input.sizes()[d] > 0, ErrorKind::Runtime, op,
+        "(): Expected input to have non-zero size for non-batch dimensions, but got input of size: ", input.sizes());
   }
 }
 
@@ -232,8 +231,8 @@ SharedWindows adaptive(const char* op, int spatial, const Tensor& input, IntSpan
     const std::int64_t in = input.sizes()[input.ndim() - spatial + d];
     std::int64_t out = entry(op, "output_size", size, spatial, d);
     if (out == -1) out = in;
-    FASTNN_CHECK(out >= 0, ErrorKind::Runtime, op, "(): elements of output_size must be greater than or equal to 0, got ",
-                 Dims(size));
+    FASTNN_CHECK(out >= 0, ErrorKind::Runtime, op,
+                 "(): elements of output_size must be greater than or equal to 0, got ", Dims(size));
     Windows::Axis& axis = windows->axis(d);
     axis.clear(in, 1);
     axis.out = 0;
@@ -319,15 +318,15 @@ OpResult adaptive_max_maybe(const Tensor& input, IntSpan size, bool return_indic
 
 }  // namespace
 
-#define FASTNN_POOL(n)                                                                                               \
-  op("nn.max_pool" #n "d(Tensor input, int[" #n "] kernel_size, int[" #n "]? stride=None, int[" #n                   \
-     "] padding=0, int[" #n "] dilation=1, bool ceil_mode=False, bool return_indices=False) -> Tensor",              \
-     &max_pool_maybe<n>, op_fn);                                                                                     \
-  op("max_pool" #n "d(Tensor input, int[" #n "] kernel_size, int[" #n "]? stride=None, int[" #n "] padding=0, int["  \
-     #n "] dilation=1, bool ceil_mode=False) -> Tensor",                                                             \
-     &max_pool_values<n>, op_fn);                                                                                    \
-  op("nn.adaptive_avg_pool" #n "d(Tensor input, int[" #n "] output_size) -> Tensor", &adaptive_avg_nd<n>, op_fn);    \
-  op("nn.adaptive_max_pool" #n "d(Tensor input, int[" #n "] output_size, bool return_indices=False) -> Tensor",      \
+#define FASTNN_POOL(n)                                                                                                 \
+  op("nn.max_pool" #n "d(Tensor input, int[" #n "] kernel_size, int[" #n "]? stride=None, int[" #n                     \
+     "] padding=0, int[" #n "] dilation=1, bool ceil_mode=False, bool return_indices=False) -> Tensor",                \
+     &max_pool_maybe<n>, op_fn);                                                                                       \
+  op("max_pool" #n "d(Tensor input, int[" #n "] kernel_size, int[" #n "]? stride=None, int[" #n "] padding=0, int[" #n \
+     "] dilation=1, bool ceil_mode=False) -> Tensor",                                                                  \
+     &max_pool_values<n>, op_fn);                                                                                      \
+  op("nn.adaptive_avg_pool" #n "d(Tensor input, int[" #n "] output_size) -> Tensor", &adaptive_avg_nd<n>, op_fn);      \
+  op("nn.adaptive_max_pool" #n "d(Tensor input, int[" #n "] output_size, bool return_indices=False) -> Tensor",        \
      &adaptive_max_maybe<n>, op_fn)
 
 FASTNN_OPS(pool) {

@@ -154,13 +154,13 @@ OpResult boxed_call(AnyFunction function, const Argument* arguments) {
 
 // Which Python names an operation gets.
 enum OpFlags : unsigned {
-  op_fn = 1,               // fastnn.name (or fastnn.<namespace>.name)
-  op_method = 2,           // Tensor.name
-  op_inplace = 4,          // Tensor.name_: computes, then copies into the first argument
-  op_inplace_direct = 8,   // the same, but the operation's (only) elementwise launch writes into the first argument
-  op_out = 16,             // an `out=` keyword
-  op_factory = 32,         // also takes device, layout, pin_memory, requires_grad
-  op_property = 64,        // Tensor.name without a call
+  op_fn = 1,              // fastnn.name (or fastnn.<namespace>.name)
+  op_method = 2,          // Tensor.name
+  op_inplace = 4,         // Tensor.name_: computes, then copies into the first argument
+  op_inplace_direct = 8,  // the same, but the operation's (only) elementwise launch writes into the first argument
+  op_out = 16,            // an `out=` keyword
+  op_factory = 32,        // also takes device, layout, pin_memory, requires_grad
+  op_property = 64,       // Tensor.name without a call
 };
 
 struct OpDef {
@@ -190,8 +190,8 @@ class OpRegistrar {
 
 }  // namespace fastnn
 
-#define FASTNN_OPS(family)                                                                \
-  static void register_##family(::fastnn::OpRegistrar& op);                               \
-  extern const ::fastnn::OpRegistrar registrar_##family;                                  \
-  const ::fastnn::OpRegistrar registrar_##family(#family, &register_##family);            \
+#define FASTNN_OPS(family)                                                     \
+  static void register_##family(::fastnn::OpRegistrar& op);                    \
+  extern const ::fastnn::OpRegistrar registrar_##family;                       \
+  const ::fastnn::OpRegistrar registrar_##family(#family, &register_##family); \
   static void register_##family([[maybe_unused]] ::fastnn::OpRegistrar& op)

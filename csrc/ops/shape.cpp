@@ -42,7 +42,8 @@ Dims infer_size(IntSpan size, std::int64_t numel, const char* op) {
     result[unknown] = numel / known;
     known *= result[unknown];
   }
-  FASTNN_CHECK(known == numel, ErrorKind::Runtime, op, ": shape '", Dims(size), "' is invalid for input of size ", numel);
+  FASTNN_CHECK(known == numel, ErrorKind::Runtime, op, ": shape '", Dims(size), "' is invalid for input of size ",
+               numel);
   return result;
 }
 
@@ -58,7 +59,8 @@ Dims wrap_dims(IntSpan dims, int ndim, const char* op) {
   for (const std::int64_t dim : dims) result.push_back(wrap_dim(dim, ndim, op));
   for (int i = 0; i < result.size(); ++i) {
     for (int j = 0; j < i; ++j) {
-      FASTNN_CHECK(result[i] != result[j], ErrorKind::Runtime, op, ": dim ", result[i], " appears multiple times in the list of dims");
+      FASTNN_CHECK(result[i] != result[j], ErrorKind::Runtime, op, ": dim ", result[i],
+                   " appears multiple times in the list of dims");
     }
   }
   return result;
@@ -69,15 +71,16 @@ Dims wrap_dims(IntSpan dims, int ndim, const char* op) {
 Tensor as_strided(const Tensor& input, IntSpan size, IntSpan stride, std::optional<std::int64_t> storage_offset) {
   FASTNN_CHECK(size.size() == stride.size(), ErrorKind::Runtime, "as_strided: mismatch in length of strides and shape");
   for (const std::int64_t step : stride) {
-    FASTNN_CHECK(step >= 0, ErrorKind::Runtime, "as_strided: Negative strides are not supported at the moment, got strides: ",
-                 Dims(stride));
+    FASTNN_CHECK(step >= 0, ErrorKind::Runtime,
+                 "as_strided: Negative strides are not supported at the moment, got strides: ", Dims(stride));
   }
   const std::int64_t offset = storage_offset.value_or(input.storage_offset());
   // The gradient is written back into a tensor with the input's geometry; places read twice add up.
   return viewed("AsStridedBackward0", input, Dims(size), Dims(stride), offset,
                 [in_size = input.sizes(), in_stride = input.strides(), in_offset = input.storage_offset(),
                  out_size = Dims(size), out_stride = Dims(stride), offset](const Tensor& g, Slots& d) {
-                  if (d.wants(0)) d[0] = as_strided_backward(g, in_size, in_stride, in_offset, out_size, out_stride, offset);
+                  if (d.wants(0))
+                    d[0] = as_strided_backward(g, in_size, in_stride, in_offset, out_size, out_stride, offset);
                 });
 }
 
@@ -135,8 +138,10 @@ Tensor expand(const Tensor& input, IntSpan size) {
   const int extra = ndim - input.ndim();
   for (int i = 0; i < ndim; ++i) {
     if (sizes[i] == -1) {
-      FASTNN_CHECK(i >= extra, ErrorKind::Runtime, "expand: The expanded size of the tensor (-1) isn't allowed in a leading, "
-                   "non-existing dimension ", i);
+      FASTNN_CHECK(i >= extra, ErrorKind::Runtime,
+                   "expand: The expanded size of the tensor (-1) isn't allowed in a leading, "
+                   "non-existing dimension ",
+                   i);
       sizes[i] = input.sizes()[i - extra];
     }
     FASTNN_CHECK(sizes[i] >= 0, ErrorKind::Runtime, "expand: negative size ", sizes[i]);
@@ -159,7 +164,8 @@ Tensor expand(const Tensor& input, IntSpan size) {
 Tensor permute(const Tensor& input, IntSpan dims) {
   FASTNN_CHECK(static_cast<int>(dims.size()) == input.ndim(), ErrorKind::Runtime,
                "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
-               "ordering of dimensions i.e. input.dim() = ", input.ndim(), " is not equal to len(dims) = ", dims.size());
+               "ordering of dimensions i.e. input.dim() = ",
+               input.ndim(), " is not equal to len(dims) = ", dims.size());
   const Dims order = wrap_dims(dims, input.ndim(), "permute");
   Dims sizes;
   Dims strides;
@@ -267,7 +273,9 @@ Tensor slice(const Tensor& input, std::int64_t dim, std::optional<std::int64_t> 
   FASTNN_CHECK(step > 0, ErrorKind::Value, "slice: step must be greater than zero, got ", step);
   const int at = wrap_dim(dim, input.ndim(), "slice");
   const std::int64_t size = input.sizes()[at];
-  const auto place = [&](std::int64_t value) { return std::clamp<std::int64_t>(value < 0 ? value + size : value, 0, size); };
+  const auto place = [&](std::int64_t value) {
+    return std::clamp<std::int64_t>(value < 0 ? value + size : value, 0, size);
+  };
   const std::int64_t from = place(start.value_or(0));
   const std::int64_t to = std::max(from, place(end.value_or(size)));
   Dims sizes = input.sizes();
@@ -290,9 +298,10 @@ Tensor embed_slice(const Tensor& part, const Dims& sizes, int dim, std::int64_t 
     if (part.numel() > 0) copy_raw(place, part);
   }
   if (needs_grad(part)) {
-    record("SliceBackwardBackward0", whole, {&part}, [dim, start, step, n = part.sizes()[dim]](const Tensor& g, Slots& d) {
-      if (d.wants(0)) d[0] = slice(g, dim, start, start + (n - 1) * step + 1, step);
-    });
+    record("SliceBackwardBackward0", whole, {&part},
+           [dim, start, step, n = part.sizes()[dim]](const Tensor& g, Slots& d) {
+             if (d.wants(0)) d[0] = slice(g, dim, start, start + (n - 1) * step + 1, step);
+           });
   }
   return whole;
 }
@@ -302,8 +311,8 @@ Tensor narrow(const Tensor& input, std::int64_t dim, std::int64_t start, std::in
   FASTNN_CHECK(length >= 0, ErrorKind::Runtime, "narrow(): length must be non-negative.");
   const int at = wrap_dim(dim, input.ndim(), "narrow");
   const std::int64_t size = input.sizes()[at];
-  FASTNN_CHECK(start >= -size && start <= size, ErrorKind::Index, "start out of range (expected to be in range of [", -size,
-               ", ", size, "], but got ", start, ")");
+  FASTNN_CHECK(start >= -size && start <= size, ErrorKind::Index, "start out of range (expected to be in range of [",
+               -size, ", ", size, "], but got ", start, ")");
   const std::int64_t from = start < 0 ? start + size : start;
   FASTNN_CHECK(from + length <= size, ErrorKind::Runtime, "start (", from, ") + length (", length,
                ") exceeds dimension size (", size, ").");
@@ -339,8 +348,8 @@ Tensor view_dtype(const Tensor& input, DType dtype) {
       for (int d = 0; d < last; ++d) strides[d] *= ratio;
     } else {
       const std::int64_t ratio = to / from;
-      FASTNN_CHECK(sizes[last] % ratio == 0, ErrorKind::Runtime, "self.size(-1) must be divisible by ", ratio, " to view ",
-                   input.dtype(), " as ", dtype, " (different element sizes), but got ", sizes[last]);
+      FASTNN_CHECK(sizes[last] % ratio == 0, ErrorKind::Runtime, "self.size(-1) must be divisible by ", ratio,
+                   " to view ", input.dtype(), " as ", dtype, " (different element sizes), but got ", sizes[last]);
       FASTNN_CHECK(offset % ratio == 0, ErrorKind::Runtime, "self.storage_offset() must be divisible by ", ratio,
                    " to view ", input.dtype(), " as ", dtype, " (different element sizes), but got ", offset);
       sizes[last] /= ratio;
@@ -371,8 +380,8 @@ Tensor cat(TensorList tensors, std::int64_t dim) {
   TypePromotion promotion;
   for (const Tensor& tensor : tensors) {
     promotion.add(tensor);
-    FASTNN_CHECK(tensor.ndim() > 0, ErrorKind::Runtime, "zero-dimensional tensor (at position ", &tensor - tensors.data(),
-                 ") cannot be concatenated");
+    FASTNN_CHECK(tensor.ndim() > 0, ErrorKind::Runtime, "zero-dimensional tensor (at position ",
+                 &tensor - tensors.data(), ") cannot be concatenated");
     if (!skipped(tensor) && first == nullptr) first = &tensor;
   }
   const DType dtype = promotion.result();
@@ -386,8 +395,9 @@ Tensor cat(TensorList tensors, std::int64_t dim) {
                  "Tensors must have same number of dimensions: got ", first->ndim(), " and ", tensor.ndim());
     for (int i = 0; i < tensor.ndim(); ++i) {
       FASTNN_CHECK(i == at || tensor.sizes()[i] == sizes[i], ErrorKind::Runtime,
-                   "Sizes of tensors must match except in dimension ", at, ". Expected size ", sizes[i], " but got size ",
-                   tensor.sizes()[i], " for tensor number ", &tensor - tensors.data(), " in the list.");
+                   "Sizes of tensors must match except in dimension ", at, ". Expected size ", sizes[i],
+                   " but got size ", tensor.sizes()[i], " for tensor number ", &tensor - tensors.data(),
+                   " in the list.");
     }
     sizes[at] += tensor.sizes()[at];
   }
@@ -410,18 +420,17 @@ Tensor cat(TensorList tensors, std::int64_t dim) {
   if (needs_grad_any(tensors)) {
     std::vector<std::pair<Dims, DType>> shapes;
     for (const Tensor& tensor : tensors) shapes.emplace_back(tensor.sizes(), tensor.dtype());
-    record_list("CatBackward0", out, tensors,
-                [at, starts, shapes = std::move(shapes)](const Tensor& g, Slots& d) {
-                  for (std::size_t i = 0; i < shapes.size(); ++i) {
-                    if (!d.wants(i)) continue;
-                    const auto& [size, type] = shapes[i];
-                    if (size.size() == 1 && size[0] == 0) {
-                      d[i] = zeros(size, type);
-                    } else {
-                      d[i] = to_dtype(narrow(g, at, starts[static_cast<int>(i)], size[at]), type);
-                    }
-                  }
-                });
+    record_list("CatBackward0", out, tensors, [at, starts, shapes = std::move(shapes)](const Tensor& g, Slots& d) {
+      for (std::size_t i = 0; i < shapes.size(); ++i) {
+        if (!d.wants(i)) continue;
+        const auto& [size, type] = shapes[i];
+        if (size.size() == 1 && size[0] == 0) {
+          d[i] = zeros(size, type);
+        } else {
+          d[i] = to_dtype(narrow(g, at, starts[static_cast<int>(i)], size[at]), type);
+        }
+      }
+    });
   }
   return out;
 }
@@ -445,12 +454,14 @@ std::vector<Tensor> split_with_sizes(const Tensor& input, IntSpan sizes, std::in
   const int at = wrap_dim(dim, input.ndim(), "split");
   std::int64_t total = 0;
   for (const std::int64_t size : sizes) {
-    FASTNN_CHECK(size >= 0, ErrorKind::Runtime, "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=",
-                 Dims(sizes));
+    FASTNN_CHECK(
+        size >= 0, ErrorKind::Runtime,
+        "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes=", Dims(sizes));
     total += size;
   }
-  FASTNN_CHECK(total == input.sizes()[at], ErrorKind::Runtime, "split_with_sizes expects split_sizes to sum exactly to ",
-               input.sizes()[at], " (input tensor's size at dimension ", at, "), but got split_sizes=", Dims(sizes));
+  FASTNN_CHECK(total == input.sizes()[at], ErrorKind::Runtime,
+               "split_with_sizes expects split_sizes to sum exactly to ", input.sizes()[at],
+               " (input tensor's size at dimension ", at, "), but got split_sizes=", Dims(sizes));
   std::vector<Tensor> parts;
   std::int64_t start = 0;
   for (const std::int64_t size : sizes) {
@@ -529,8 +540,10 @@ Tensor unflatten(const Tensor& input, std::int64_t dim, IntSpan sizes) {
 
 Tensor movedim(const Tensor& input, IntSpan source, IntSpan destination) {
   FASTNN_CHECK(source.size() == destination.size(), ErrorKind::Runtime,
-               "movedim: Invalid source or destination dims: source (", Dims(source), " dims) should contain the same number "
-               "of dims as destination (", Dims(destination), " dims)");
+               "movedim: Invalid source or destination dims: source (", Dims(source),
+               " dims) should contain the same number "
+               "of dims as destination (",
+               Dims(destination), " dims)");
   const Dims from = wrap_dims(source, input.ndim(), "movedim");
   const Dims to = wrap_dims(destination, input.ndim(), "movedim");
   Dims order = Dims::filled(input.ndim(), -1);
@@ -597,8 +610,8 @@ Tensor roll(const Tensor& input, IntSpan shifts, IntSpan dims) {
     const std::int64_t zero = 0;
     return reshape(roll(reshape(input, Dims{-1}), shifts, IntSpan(&zero, 1)), input.sizes());
   }
-  FASTNN_CHECK(shifts.size() == dims.size(), ErrorKind::Runtime, "shifts and dimensions must align. shifts: ",
-               shifts.size(), ", dims:", dims.size());
+  FASTNN_CHECK(shifts.size() == dims.size(), ErrorKind::Runtime,
+               "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
   Tensor result = input;
   for (std::size_t i = 0; i < dims.size(); ++i) {
     const int at = wrap_dim(dims[i], input.ndim(), "roll");
@@ -670,14 +683,15 @@ Tensor unfold(const Tensor& input, std::int64_t dimension, std::int64_t size, st
 // A view whose gradient is scattered through its geometry.
 Tensor as_strided_view(const char* name, const Tensor& input, const Dims& sizes, const Dims& strides) {
   return viewed(name, input, sizes, strides, input.storage_offset(),
-                [in_size = input.sizes(), in_stride = input.strides(), offset = input.storage_offset(), sizes,
-                 strides](const Tensor& g, Slots& d) {
+                [in_size = input.sizes(), in_stride = input.strides(), offset = input.storage_offset(), sizes, strides](
+                    const Tensor& g, Slots& d) {
                   if (d.wants(0)) d[0] = as_strided_backward(g, in_size, in_stride, offset, sizes, strides, offset);
                 });
 }
 
 FASTNN_OPS(shape) {
-  op("as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided, op_fn | op_method);
+  op("as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor", &as_strided,
+     op_fn | op_method);
   op("view(Tensor input, *int[] size) -> Tensor", &view, op_method);
   op("view(Tensor input, dtype dtype) -> Tensor", &view_dtype, op_method);
   op("reshape(Tensor input, *int[] shape) -> Tensor", &reshape, op_method);

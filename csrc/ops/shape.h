@@ -17,8 +17,8 @@ Tensor transpose(const Tensor& input, std::int64_t dim0, std::int64_t dim1);
 Tensor squeeze(const Tensor& input, std::int64_t dim);
 Tensor unsqueeze(const Tensor& input, std::int64_t dim);
 Tensor select(const Tensor& input, std::int64_t dim, std::int64_t index);
-Tensor slice(const Tensor& input, std::int64_t dim, std::optional<std::int64_t> start,
-             std::optional<std::int64_t> end, std::int64_t step = 1);
+Tensor slice(const Tensor& input, std::int64_t dim, std::optional<std::int64_t> start, std::optional<std::int64_t> end,
+             std::int64_t step = 1);
 Tensor narrow(const Tensor& input, std::int64_t dim, std::int64_t start, std::int64_t length);
 Tensor detach(const Tensor& input);
 Tensor squeeze_all(const Tensor& input);

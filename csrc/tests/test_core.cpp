@@ -14,8 +14,8 @@
 namespace fastnn {
 
 TEST_CASE("blocks are aligned, counted and reused") {
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{64}, std::size_t{65}, std::size_t{4096}, std::size_t{40000},
-                                  std::size_t{1} << 20, (std::size_t{1} << 24) + 1}) {
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{64}, std::size_t{65}, std::size_t{4096},
+                                  std::size_t{40000}, std::size_t{1} << 20, (std::size_t{1} << 24) + 1}) {
     const std::int64_t before = allocator::statistics().allocated_bytes;
     void* block = allocator::allocate(bytes);
     CHECK(reinterpret_cast<std::uintptr_t>(block) % allocator::kAlignment == 0);
@@ -49,7 +49,8 @@ TEST_CASE("blocks freed by another thread are fine") {
   std::vector<void*> blocks;
   for (int i = 0; i < 1000; ++i) blocks.push_back(allocator::allocate(static_cast<std::size_t>(i) * 7));
   std::thread([&] {
-    for (int i = 0; i < 1000; ++i) allocator::deallocate(blocks[static_cast<std::size_t>(i)], static_cast<std::size_t>(i) * 7);
+    for (int i = 0; i < 1000; ++i)
+      allocator::deallocate(blocks[static_cast<std::size_t>(i)], static_cast<std::size_t>(i) * 7);
   }).join();
   for (int i = 0; i < 1000; ++i) blocks[static_cast<std::size_t>(i)] = allocator::allocate(64);
   for (void* block : blocks) allocator::deallocate(block, 64);
