@@ -1116,8 +1116,6 @@ def factories() -> list[Spec]:
     made = {"differentiable": False, "dtypes": ALL, "strided": False}
     like = {"differentiable": False, "dtypes": ALL}
     given = {**made, "dtypes": ("float32",)}
-    default = {"float32": "float32"}
-    del default
     negative = (S((-1,)), RuntimeError, "(?i)negative")
     return [
         Spec(
