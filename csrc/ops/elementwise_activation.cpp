@@ -112,7 +112,7 @@ Tensor softshrink(const Tensor& input, double lambd) {
   check_floating("softshrink_cpu", input);
   FASTNN_CHECK(lambd >= 0, ErrorKind::Runtime, "lambda must be greater or equal to 0, but found to be ", lambd, ".");
   return piecewise_from_input("softshrink", "SoftshrinkBackward0", table().softshrink, table().shrink_backward, input,
-                              params_of(rounded_to(input.dtype(), lambd)));
+                              params_of(lambd));
 }
 
 Tensor hardswish(const Tensor& input) {
