@@ -309,6 +309,18 @@ void reduce_rows(const Problem& p) {
   parallel_for(outputs, at_least(kGrain / at_least(count, 1), 1), [&](std::int64_t first, std::int64_t last) {
     Loader<C> loader(p);
     AxesCursor cursor(p.kept, first);
+    if (loader.direct() && p.reduced.count == 1 && p.reduced.in[0] == 1 && count < kLanes<C>) {
+      // Rows shorter than a pack.
+      for (std::int64_t o = first; o < last; ++o) {
+        const C* x = reinterpret_cast<const C*>(p.in) + cursor.in();
+        const C context = context_at<C>(p, cursor.out());
+        C total = identity<Op, C>();
+        for (std::int64_t i = 0; i < count; ++i) total = Op::step(total, x[i], context);
+        finish(p, cursor.out(), static_cast<Wide<C>>(total));
+        cursor.advance(1);
+      }
+      return;
+    }
     for (std::int64_t o = first; o < last; ++o) {
       const C context = context_at<C>(p, cursor.out());
       finish(p, cursor.out(), reduce_range<Op, C>(p, loader, cursor.in(), 0, count, context));

@@ -98,6 +98,14 @@ void scan_typed(const Shape& s, T* out, const T* in, bool reverse) {
   const std::int64_t step = reverse ? -s.inner : s.inner;
   each_block(s, [&](std::int64_t offset, std::int64_t columns) {
     std::int64_t at = offset + (reverse ? (s.n - 1) * s.inner : 0);
+    if (s.inner == 1) {
+      A running = Op::template start<A>();
+      for (std::int64_t r = 0; r < s.n; ++r, at += step) {
+        running = Op::next(running, widen(in[at]));
+        out[at] = narrow<T>(running);
+      }
+      return;
+    }
     A acc[kColumns];
     for (std::int64_t c = 0; c < columns; ++c) acc[c] = Op::template start<A>();
     for (std::int64_t r = 0; r < s.n; ++r, at += step) {
