@@ -457,7 +457,12 @@ def test_activation_in_place(name: str) -> None:
         assert z is y
         return y * 3
 
-    check(function, x, order=1 if name == "hardsigmoid" else 2, tolerance=1e-6 if name in ("celu", "hardsigmoid") else None)
+    check(
+        function,
+        x,
+        order=1 if name == "hardsigmoid" else 2,
+        tolerance=1e-6 if name in ("celu", "hardsigmoid") else None,
+    )
 
 
 def test_gelu_tanh() -> None:
