@@ -403,6 +403,18 @@ def test_setitem_with_masks_and_indices():
     assert z.tolist() == [5.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("write", ["copy_", "add_", "fill_"])
+def test_gradients_of_chosen_inputs_pass_through_a_written_view(write):
+    # The function of such a view is made later than the functions that use it.
+    b = leaf(2.0, 3.0) if write != "fill_" else leaf(2.0).sum()
+    x = fastnn.zeros(3, 2, dtype=fastnn.float64)[0]
+    c = leaf(5.0, 7.0)
+    getattr(x, write)(b)
+    of_b, of_c = fastnn.autograd.grad((x * c).sum(), [b, c])
+    assert of_b.tolist() == ([5.0, 7.0] if write != "fill_" else 12.0)
+    assert of_c.tolist() == ([2.0, 3.0] if write != "fill_" else [2.0, 2.0])
+
+
 def test_multi_output_views_may_not_be_written():
     x = leaf(1.0, 2.0)
     a, _ = (x * 1).split(1)

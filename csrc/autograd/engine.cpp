@@ -46,7 +46,6 @@ class Task {
     std::vector<Edge> root_edges;
     for (const Tensor& root : roots) root_edges.push_back(gradient_edge(root));
     count_dependencies(root_edges);
-    if (restricted_) mark_needed();
     for (std::size_t i = 0; i < root_edges.size(); ++i) {
       if (restricted_ && !root_edges[i].node->state.needed) continue;
       add_gradient(root_edges[i], gradients[i]);
@@ -95,42 +94,35 @@ class Task {
     return true;
   }
 
+  // Counts how many gradients each reachable node waits for, and puts the nodes in post-order: each one after all that
+  // it leads to. (The order of creation would not do: the function of a view that was written to is made anew later
+  // than the functions that use it.)
   void count_dependencies(const std::vector<Edge>& roots) {
-    std::vector<Node*> stack;
-    for (const Edge& edge : roots) {
-      if (claim(*edge.node)) stack.push_back(edge.node.get());
-    }
-    while (!stack.empty()) {
-      Node* node = stack.back();
-      stack.pop_back();
-      order_.push_back(node);
-      for (std::size_t i = 0; i < node->edges.size(); ++i) {
-        Node* next = node->edges[i].node.get();
+    struct Visit {
+      Node* node;
+      std::size_t next_edge = 0;
+    };
+    std::vector<Visit> path;
+    for (const Edge& root : roots) {
+      if (claim(*root.node)) path.push_back({root.node.get()});
+      while (!path.empty()) {
+        Visit& visit = path.back();
+        if (visit.next_edge == visit.node->edges.size()) {
+          if (restricted_) mark_needed(*visit.node);
+          path.pop_back();
+          continue;
+        }
+        Node* next = visit.node->edges[visit.next_edge++].node.get();
         if (next == nullptr) continue;
-        if (claim(*next)) stack.push_back(next);
+        const bool first_time = claim(*next);
         ++next->state.dependencies;
+        if (first_time) path.push_back({next});
       }
     }
   }
 
-  // A node is needed when a wanted tensor can be reached from it. Nodes further back were made earlier, so that going
-  // through them in the order of creation sees every node after those that it leads to.
-  void mark_needed() {
-    std::sort(order_.begin(), order_.end(), [](const Node* a, const Node* b) {
-      const bool a_leaf = a->variable() != nullptr;
-      const bool b_leaf = b->variable() != nullptr;
-      if (a_leaf != b_leaf) return a_leaf;
-      return a->sequence < b->sequence;
-    });
-    for (Node* node : order_) {
-      bool needed = wanted_.contains(node);
-      for (std::size_t i = 0; i < node->edges.size() && !needed; ++i) {
-        const Node* next = node->edges[i].node.get();
-        needed = next != nullptr && next->state.needed;
-      }
-      node->state.needed = needed;
-    }
-  }
+  // A node is needed when a wanted tensor can be reached from it; called in post-order.
+  void mark_needed(Node& node) { node.state.needed = wanted_.contains(&node) || leads_on(node); }
 
   void add_gradient(const Edge& edge, const Tensor& gradient) {
     auto& buffer = edge.node->state.gradients;
@@ -244,7 +236,6 @@ class Task {
   std::vector<Ref<Node>> alive_;
   std::vector<Node*> touched_;
   std::vector<std::pair<Node*, Node::TaskState>> stashed_;
-  std::vector<Node*> order_;
   std::vector<Ref<Node>> ready_;
   std::vector<Ref<Node>> held_;
   std::unordered_map<const Node*, std::vector<Wanted>> wanted_;

@@ -27,7 +27,7 @@ struct Names {
   PyObject* getattr = intern("__getattr__");
 };
 Names* g_names = nullptr;
-PyObject* g_getattr_method = nullptr;       // ModuleBase.__getattr__, to know it from an override
+PyObject* g_getattr_method = nullptr;       // _ModuleBase.__getattr__, to know it from an override
 PyObject* g_getattribute = nullptr;         // object.__getattribute__
 std::array<PyObject*, 4> g_global_hooks{};  // dicts of hooks that hold for every module
 
@@ -146,7 +146,7 @@ PyType_Slot module_slots[] = {{Py_tp_doc, const_cast<char*>("What nn.Module has 
                               {Py_tp_call, reinterpret_cast<void*>(module_call)},
                               {0, nullptr}};
 
-PyType_Spec module_spec = {"fastnn._C.ModuleBase", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+PyType_Spec module_spec = {"fastnn._C._ModuleBase", sizeof(PyObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
                            module_slots};
 
 }  // namespace
@@ -157,7 +157,7 @@ void init_module_base(py::module_& module) {
   if (type == nullptr) throw_python();
   g_getattr_method = PyObject_GetAttr(type, g_names->getattr);
   g_getattribute = PyObject_GetAttrString(reinterpret_cast<PyObject*>(&PyBaseObject_Type), "__getattribute__");
-  module.attr("ModuleBase") = py::reinterpret_steal<py::object>(type);
+  module.attr("_ModuleBase") = py::reinterpret_steal<py::object>(type);
   module.def("_set_global_module_hooks",
              [](py::dict forward, py::dict forward_pre, py::dict backward, py::dict backward_pre) {
                g_global_hooks = {forward.release().ptr(), forward_pre.release().ptr(), backward.release().ptr(),

@@ -77,7 +77,7 @@ Tensor copy_op(const Tensor& self, const Tensor& source, bool) {
 FASTNN_OPS(copy) {
   op("clone(Tensor input, *, memory_format? memory_format=None) -> Tensor", &clone_as, op_fn | op_method);
   op("contiguous(Tensor input, memory_format? memory_format=None) -> Tensor", &contiguous_as, op_method);
-  op("copy_(Tensor input, Tensor src, bool non_blocking=False) -> Tensor", &copy_op, op_method);
+  op("copy_(Tensor input, Tensor other, bool non_blocking=False) -> Tensor", &copy_op, op_method);
 }
 
 }  // namespace fastnn

@@ -261,8 +261,8 @@ FASTNN_OPS(elementwise_activation) {
   op("relu(Tensor input) -> Tensor", &relu, kTensor);
   op("selu(Tensor input) -> Tensor", &selu, op_fn | op_inplace_direct);
   op("celu(Tensor input, float alpha=1.0) -> Tensor", &celu, op_fn | op_inplace_direct);
-  op("threshold(Tensor input, float threshold, float value) -> Tensor", &threshold, op_fn | op_inplace_direct);
-  op("hardshrink(Tensor input, float lambd=0.5) -> Tensor", &hardshrink, op_fn | op_method);
+  op("threshold(Tensor input, float threshold, float value) -> Tensor", &threshold, op_fn | op_inplace_direct | op_out);
+  op("hardshrink(Tensor input, float lambd=0.5) -> Tensor", &hardshrink, op_fn | op_method | op_out);
 
   op("nn.relu(Tensor input, bool inplace=False) -> Tensor", &nn_relu, op_fn);
   op("nn.relu6(Tensor input, bool inplace=False) -> Tensor", &nn_relu6, op_fn);
@@ -273,15 +273,15 @@ FASTNN_OPS(elementwise_activation) {
   op("nn.elu(Tensor input, float alpha=1.0, bool inplace=False) -> Tensor", &nn_elu, op_fn);
   op("nn.selu(Tensor input, bool inplace=False) -> Tensor", &nn_selu, op_fn);
   op("nn.celu(Tensor input, float alpha=1.0, bool inplace=False) -> Tensor", &nn_celu, op_fn);
-  op("nn.gelu(Tensor input, *, str approximate='none') -> Tensor", &gelu, op_fn);
+  op("nn.gelu(Tensor input, *, str approximate='none') -> Tensor", &gelu, op_fn | op_out);
   op("nn.silu(Tensor input, bool inplace=False) -> Tensor", &nn_silu, op_fn);
   op("nn.mish(Tensor input, bool inplace=False) -> Tensor", &nn_mish, op_fn);
-  op("nn.softplus(Tensor input, float beta=1.0, float threshold=20.0) -> Tensor", &softplus, op_fn);
-  op("nn.logsigmoid(Tensor input) -> Tensor", &logsigmoid, op_fn);
+  op("nn.softplus(Tensor input, float beta=1.0, float threshold=20.0) -> Tensor", &softplus, op_fn | op_out);
+  op("nn.logsigmoid(Tensor input) -> Tensor", &logsigmoid, op_fn | op_out);
   op("nn.hardsigmoid(Tensor input, bool inplace=False) -> Tensor", &nn_hardsigmoid, op_fn);
   op("nn.hardswish(Tensor input, bool inplace=False) -> Tensor", &nn_hardswish, op_fn);
-  op("nn.hardshrink(Tensor input, float lambd=0.5) -> Tensor", &hardshrink, op_fn);
-  op("nn.softshrink(Tensor input, float lambd=0.5) -> Tensor", &softshrink, op_fn);
+  op("nn.hardshrink(Tensor input, float lambd=0.5) -> Tensor", &hardshrink, op_fn | op_out);
+  op("nn.softshrink(Tensor input, float lambd=0.5) -> Tensor", &softshrink, op_fn | op_out);
   op("nn.softsign(Tensor input) -> Tensor", &softsign, op_fn);
   op("nn.tanhshrink(Tensor input) -> Tensor", &tanhshrink, op_fn);
   op("nn.tanh(Tensor input) -> Tensor", &tanh, op_fn);

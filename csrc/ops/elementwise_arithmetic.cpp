@@ -476,8 +476,8 @@ FASTNN_OPS(elementwise_arithmetic) {
      kBinary);
   op("pow(Tensor input, Tensor exponent) -> Tensor", static_cast<Plain>(&pow), kBinary);
   op("pow(Scalar self, Tensor exponent) -> Tensor", &pow_of_number, op_fn);
-  op("float_power(Tensor input, Tensor|Scalar exponent) -> Tensor", &float_power, op_fn | op_method);
-  op("float_power(Tensor|Scalar self, Tensor exponent) -> Tensor", &float_power, op_fn);
+  op("float_power(Tensor input, Tensor|Scalar exponent) -> Tensor", &float_power, op_fn | op_method | op_out);
+  op("float_power(Tensor|Scalar self, Tensor exponent) -> Tensor", &float_power, op_fn | op_out);
   op("atan2(Tensor input, Tensor other) -> Tensor", &atan2, kBinary);
   op("arctan2(Tensor input, Tensor other) -> Tensor", &atan2, kBinary);
   op("hypot(Tensor input, Tensor other) -> Tensor", &hypot, kBinary);

@@ -199,7 +199,7 @@ FASTNN_OPS(elementwise_unary) {
   op("erfinv(Tensor input) -> Tensor", &erfinv, kUnary);
   op("lgamma(Tensor input) -> Tensor", &lgamma, kUnary);
   op("digamma(Tensor input) -> Tensor", &digamma, kUnary);
-  op("polygamma(int n, Tensor input) -> Tensor", &polygamma, op_fn);
+  op("polygamma(int n, Tensor input) -> Tensor", &polygamma, op_fn | op_out);
   op("polygamma(Tensor input, int n) -> Tensor", &polygamma_method, op_method | op_inplace_direct);
   op("floor(Tensor input) -> Tensor", &floor, kUnary);
   op("ceil(Tensor input) -> Tensor", &ceil, kUnary);

@@ -140,7 +140,7 @@ FASTNN_OPS(embedding) {
   op("nn.embedding(Tensor input, Tensor weight, int? padding_idx=None, float? max_norm=None, float norm_type=2.0, bool "
      "scale_grad_by_freq=False, bool sparse=False) -> Tensor",
      &nn_embedding, op_fn);
-  op("nn.one_hot(Tensor tensor, int num_classes=-1) -> Tensor", &one_hot, op_fn);
+  op("nn.one_hot(Tensor input, int num_classes=-1) -> Tensor", &one_hot, op_fn);
 }
 
 }  // namespace fastnn

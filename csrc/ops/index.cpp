@@ -50,8 +50,7 @@ Tensor checked_places(const Tensor& index, std::int64_t size, bool negatives, in
   return places;
 }
 
-// --- input[indices]
-// ---------------------------------------------------------------------------------------------------
+// --- input[indices] --------------------------------------------------------------------------------------------------
 
 // The indexed dimensions of `input` moved to the front, and for each place the offset of its block.
 struct IndexPlan {
@@ -176,9 +175,14 @@ void write(const Tensor& target, const IndexPlan& plan, const Tensor& values, bo
   if (source.numel() > 0) table().put_rows(block_view(target, plan), source.view(), plan.offsets.data(), accumulate);
 }
 
-std::vector<Tensor> detached_indices(const std::vector<Tensor>& indices) {
+std::vector<Saved> save_all(const std::vector<Tensor>& tensors) {
+  std::vector<Saved> result;
+  for (const Tensor& tensor : tensors) result.push_back(save(tensor));
+  return result;
+}
+std::vector<Tensor> get_all(const std::vector<Saved>& saved) {
   std::vector<Tensor> result;
-  for (const Tensor& index : indices) result.push_back(index.defined() ? index.detached() : index);
+  for (const Saved& tensor : saved) result.push_back(tensor.get());
   return result;
 }
 
@@ -195,12 +199,26 @@ Tensor index(const Tensor& input, const std::vector<Tensor>& raw) {
   Tensor out = read(input, plan);
   if (needs_grad(input)) {
     record("IndexBackward0", out, {&input},
-           [indices = detached_indices(indices), sizes = input.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = index_put(zeros(sizes, g.dtype()), indices, g, true);
+           [indices = save_all(indices), sizes = input.sizes()](const Tensor& g, Slots& d) {
+             if (d.wants(0)) d[0] = index_put(zeros(sizes, g.dtype()), get_all(indices), g, true);
            });
   }
   return out;
 }
+
+namespace {
+
+void record_index_put(const Tensor& out, const Tensor& input, const std::vector<Tensor>& indices, const Tensor& values,
+                      bool accumulate) {
+  record("IndexPutBackward0", out, {&input, &values},
+         [saved = save_all(indices), accumulate, shape = values.sizes()](const Tensor& g, Slots& d) {
+           const std::vector<Tensor> places = get_all(saved);
+           if (d.wants(0)) d[0] = accumulate ? g : index_put(g, places, zeros(Dims{}, g.dtype()), false);
+           if (d.wants(1)) d[1] = sum_to_size(index(g, places), shape);
+         });
+}
+
+}  // namespace
 
 Tensor index_put(const Tensor& input, const std::vector<Tensor>& raw, const Tensor& values, bool accumulate) {
   const std::vector<Tensor> indices = expand_masks(input, raw);
@@ -208,13 +226,7 @@ Tensor index_put(const Tensor& input, const std::vector<Tensor>& raw, const Tens
   const IndexPlan plan = make_plan(out, indices);
   write(out, plan, values, accumulate);
   if (needs_grad(input, values)) {
-    record("IndexPutBackward0", out, {&input, &values},
-           [indices = detached_indices(indices), accumulate, shape = values.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) {
-               d[0] = accumulate ? g : index_put(g, indices, zeros(Dims{}, g.dtype()), false);
-             }
-             if (d.wants(1)) d[1] = sum_to_size(index(g, indices), shape);
-           });
+    record_index_put(out, input, indices, values, accumulate);
   }
   return out;
 }
@@ -228,11 +240,7 @@ void index_put_in_place(const Tensor& self, const std::vector<Tensor>& raw, cons
   write(self, plan, values, accumulate);
   Tensor result = self.detached();
   if (graph) {
-    record("IndexPutBackward0", result, {&old, &values},
-           [indices = detached_indices(indices), accumulate, shape = values.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = accumulate ? g : index_put(g, indices, zeros(Dims{}, g.dtype()), false);
-             if (d.wants(1)) d[1] = sum_to_size(index(g, indices), shape);
-           });
+    record_index_put(result, old, indices, values, accumulate);
   }
   after_write(self, result);
 }
@@ -254,9 +262,10 @@ Tensor index_select(const Tensor& input, std::int64_t dim, const Tensor& index_t
     out = clone(out, true);
   }
   if (needs_grad(input)) {
-    record("IndexSelectBackward0", out, {&input}, [at, places, sizes = input.sizes()](const Tensor& g, Slots& d) {
-      if (d.wants(0)) d[0] = index_add(zeros(sizes, g.dtype()), at, places, g);
-    });
+    record("IndexSelectBackward0", out, {&input},
+           [at, places = save(index_tensor), sizes = input.sizes()](const Tensor& g, Slots& d) {
+             if (d.wants(0)) d[0] = index_add(zeros(sizes, g.dtype()), at, places.get(), g);
+           });
   }
   return out;
 }
@@ -295,9 +304,9 @@ Tensor index_add(const Tensor& input, std::int64_t dim, const Tensor& index_tens
   Tensor out = put_slices("index_add", input, dim, index_tensor, scaled.detached(), true);
   if (needs_grad(input, scaled)) {
     record("IndexAddBackward0", out, {&input, &scaled},
-           [dim, places = index_tensor.detached(), shape = source.sizes()](const Tensor& g, Slots& d) {
+           [dim, places = save(index_tensor), shape = source.sizes()](const Tensor& g, Slots& d) {
              if (d.wants(0)) d[0] = g;
-             if (d.wants(1)) d[1] = reshape(index_select(g, dim, places), shape);
+             if (d.wants(1)) d[1] = reshape(index_select(g, dim, places.get()), shape);
            });
   }
   return out;
@@ -310,13 +319,13 @@ Tensor index_copy(const Tensor& input, std::int64_t dim, const Tensor& index_ten
   if (needs_grad(input, source)) {
     const int at = wrap_dim(dim, input.ndim(), "index_copy");
     record("IndexCopyBackward0", out, {&input, &source},
-           [at, places = index_tensor.detached(), shape = source.sizes()](const Tensor& g, Slots& d) {
+           [at, places = save(index_tensor), shape = source.sizes()](const Tensor& g, Slots& d) {
              if (d.wants(0)) {
                std::vector<Tensor> indices(static_cast<std::size_t>(at));
-               indices.push_back(reshape(places, Dims{-1}));
+               indices.push_back(reshape(places.get(), Dims{-1}));
                d[0] = index_put(g, indices, zeros(Dims{}, g.dtype()), false);
              }
-             if (d.wants(1)) d[1] = reshape(index_select(g, at, places), shape);
+             if (d.wants(1)) d[1] = reshape(index_select(g, at, places.get()), shape);
            });
   }
   return out;
@@ -406,8 +415,8 @@ Tensor gather(const Tensor& input, std::int64_t dim, const Tensor& index_tensor)
   }
   if (needs_grad(input)) {
     record("GatherBackward0", out, {&input},
-           [at, places = index_tensor.detached(), sizes = input.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = scatter_add(zeros(sizes, g.dtype()), at, places, g);
+           [at, places = save(index_tensor), sizes = input.sizes()](const Tensor& g, Slots& d) {
+             if (d.wants(0)) d[0] = scatter_add(zeros(sizes, g.dtype()), at, places.get(), g);
            });
   }
   return out;
@@ -417,9 +426,9 @@ Tensor scatter_add(const Tensor& input, std::int64_t dim, const Tensor& index_te
   Tensor out = scattered("scatter_add", input, dim, index_tensor, src.detached(), ScatterMode::Add);
   if (needs_grad(input, src)) {
     record("ScatterAddBackward0", out, {&input, &src},
-           [dim, places = index_tensor.detached(), shape = src.sizes()](const Tensor& g, Slots& d) {
+           [dim, places = save(index_tensor), shape = src.sizes()](const Tensor& g, Slots& d) {
              if (d.wants(0)) d[0] = g;
-             if (d.wants(1)) d[1] = embedded(gather(g, dim, places), shape);
+             if (d.wants(1)) d[1] = embedded(gather(g, dim, places.get()), shape);
            });
   }
   return out;
@@ -429,9 +438,9 @@ Tensor scatter(const Tensor& input, std::int64_t dim, const Tensor& index_tensor
   Tensor out = scattered("scatter", input, dim, index_tensor, src.detached(), ScatterMode::Assign);
   if (needs_grad(input, src)) {
     record("ScatterBackward0", out, {&input, &src},
-           [dim, places = index_tensor.detached(), shape = src.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = scatter(g, dim, places, zeros(places.sizes(), g.dtype()));
-             if (d.wants(1)) d[1] = embedded(gather(g, dim, places), shape);
+           [dim, places = save(index_tensor), shape = src.sizes()](const Tensor& g, Slots& d) {
+             if (d.wants(0)) d[0] = scatter(g, dim, places.get(), zeros(places.get().sizes(), g.dtype()));
+             if (d.wants(1)) d[1] = embedded(gather(g, dim, places.get()), shape);
            });
   }
   return out;
@@ -582,7 +591,7 @@ FASTNN_OPS(index) {
   op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor", &index_add,
      op_fn | op_method | op_inplace | op_out);
   op("index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor", &index_copy,
-     op_fn | op_method | op_inplace);
+     op_fn | op_method | op_inplace | op_out);
   op("index_fill(Tensor input, int dim, Tensor index, Scalar value) -> Tensor", &index_fill_scalar,
      op_fn | op_method | op_inplace);
   op("index_fill(Tensor input, int dim, Tensor index, Tensor value) -> Tensor", &index_fill,
@@ -611,8 +620,8 @@ FASTNN_OPS(index) {
   op("masked_select(Tensor input, Tensor mask) -> Tensor", &masked_select, op_fn | op_method | op_out);
   op("masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", &masked_scatter,
      op_fn | op_method | op_inplace);
-  op("take(Tensor input, Tensor index) -> Tensor", &take, op_fn | op_method);
-  op("take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor", &take_along_dim, op_fn | op_method);
+  op("take(Tensor input, Tensor index) -> Tensor", &take, op_fn | op_method | op_out);
+  op("take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor", &take_along_dim, op_fn | op_method | op_out);
   op("repeat_interleave(Tensor input, int repeats, int? dim=None) -> Tensor", &repeat_interleave_int,
      op_fn | op_method);
   op("repeat_interleave(Tensor input, Tensor repeats, int? dim=None) -> Tensor", &repeat_interleave, op_fn | op_method);

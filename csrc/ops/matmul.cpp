@@ -600,7 +600,7 @@ FASTNN_OPS(matmul) {
   op("kron(Tensor input, Tensor other) -> Tensor", &kron, op_fn | op_method | op_out);
   op("linalg.multi_dot(Tensor[] tensors) -> Tensor", &multi_dot, op_fn | op_out);
   op("linalg.matmul(Tensor input, Tensor other) -> Tensor", &matmul, op_fn | op_out);
-  op("nn.linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", &linear, op_fn);
+  op("nn.linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", &linear, op_fn | op_out);
   op("nn.bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", &bilinear, op_fn);
 }
 

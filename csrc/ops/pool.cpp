@@ -144,8 +144,8 @@ std::tuple<Tensor, Tensor> largest(const char* node, const Tensor& input, const 
   table().largest(out.view(), indices.view(), x.view(), windows->geometry());
   if (needs_grad(input)) {
     record_outputs(node, {&out, &indices}, {&input},
-                   [indices = indices.detached(), windows](std::span<const Tensor> g, Slots& d) {
-                     if (g[0].defined()) d[0] = place(g[0], indices, windows);
+                   [si = save(indices), windows](std::span<const Tensor> g, Slots& d) {
+                     if (g[0].defined()) d[0] = place(g[0], si.get(), windows);
                    });
   }
   return {out, indices};
@@ -229,8 +229,7 @@ SharedWindows adaptive(const char* op, int spatial, const Tensor& input, IntSpan
   auto windows = std::make_shared<Windows>(spatial, input.sizes());
   for (int d = 0; d < spatial; ++d) {
     const std::int64_t in = input.sizes()[input.ndim() - spatial + d];
-    std::int64_t out = entry(op, "output_size", size, spatial, d);
-    if (out == -1) out = in;
+    const std::int64_t out = entry(op, "output_size", size, spatial, d);
     FASTNN_CHECK(out >= 0, ErrorKind::Runtime, op,
                  "(): elements of output_size must be greater than or equal to 0, got ", Dims(size));
     Windows::Axis& axis = windows->axis(d);
@@ -341,10 +340,10 @@ FASTNN_OPS(pool) {
      &avg_pool1d, op_fn);
   op("nn.avg_pool2d(Tensor input, int[2] kernel_size, int[2]? stride=None, int[2] padding=0, bool ceil_mode=False, "
      "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-     &avg_pool_nd<2>, op_fn);
+     &avg_pool_nd<2>, op_fn | op_out);
   op("nn.avg_pool3d(Tensor input, int[3] kernel_size, int[3]? stride=None, int[3] padding=0, bool ceil_mode=False, "
      "bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-     &avg_pool_nd<3>, op_fn);
+     &avg_pool_nd<3>, op_fn | op_out);
   op("adaptive_avg_pool1d(Tensor input, int[1] output_size) -> Tensor", &adaptive_avg_nd<1>, op_fn);
 }
 

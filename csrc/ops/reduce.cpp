@@ -627,10 +627,10 @@ FASTNN_OPS(reduce) {
   op("amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amax, every);
   op("amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amin, every);
   op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, every);
-  op("max(Tensor input) -> Tensor", &max_of_all, both);
+  op("max(Tensor input) -> Tensor", &max_of_all, every);
   op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, every);
   op("max(Tensor input, Tensor other) -> Tensor", &maximum, every);
-  op("min(Tensor input) -> Tensor", &min_of_all, both);
+  op("min(Tensor input) -> Tensor", &min_of_all, every);
   op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, every);
   op("min(Tensor input, Tensor other) -> Tensor", &minimum, every);
   op("argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmax, every);
@@ -657,8 +657,8 @@ FASTNN_OPS(reduce) {
      &unbiased_dims<&std_mean>, op_fn);
   op("std_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&std_mean>, op_fn);
   op("norm(Tensor input, str p='fro', int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &named_norm,
-     both);
-  op("norm(Tensor input, Scalar? p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, both);
+     every);
+  op("norm(Tensor input, Scalar? p, int[1]? dim=None, bool keepdim=False, dtype? dtype=None) -> Tensor", &norm, every);
   op("linalg.vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
      &linalg_vector_norm, op_fn | op_out);
   op("trace(Tensor input) -> Tensor", &trace, both);

@@ -198,8 +198,8 @@ FASTNN_OPS(scan) {
   op("cumprod(Tensor input, int dim, *, dtype? dtype=None) -> Tensor", &cumprod,
      op_fn | op_method | op_inplace | op_out);
   op("logcumsumexp(Tensor input, int dim) -> Tensor", &logcumsumexp, op_fn | op_method | op_out);
-  op("cummax(Tensor input, int dim) -> (Tensor values, Tensor indices)", &cummax, op_fn | op_method);
-  op("cummin(Tensor input, int dim) -> (Tensor values, Tensor indices)", &cummin, op_fn | op_method);
+  op("cummax(Tensor input, int dim) -> (Tensor values, Tensor indices)", &cummax, op_fn | op_method | op_out);
+  op("cummin(Tensor input, int dim) -> (Tensor values, Tensor indices)", &cummin, op_fn | op_method | op_out);
   op("diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor", &diff,
      op_fn | op_method | op_out);
 }

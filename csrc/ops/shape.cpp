@@ -564,7 +564,7 @@ Tensor movedim(const Tensor& input, IntSpan source, IntSpan destination) {
 Tensor expand_as(const Tensor& input, const Tensor& other) { return expand(input, other.sizes()); }
 Tensor view_as(const Tensor& input, const Tensor& other) { return view(input, other.sizes()); }
 Tensor reshape_as(const Tensor& input, const Tensor& other) { return reshape(input, other.sizes()); }
-Tensor ravel(const Tensor& input) { return reshape(input, Dims{-1}); }
+Tensor ravel(const Tensor& input) { return reshape(contiguous(input), Dims{-1}); }
 
 Tensor repeat(const Tensor& input, IntSpan repeats) {
   FASTNN_CHECK(static_cast<int>(repeats.size()) >= input.ndim(), ErrorKind::Runtime,

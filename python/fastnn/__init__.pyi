@@ -14,7 +14,6 @@ from fastnn import (
 )
 from fastnn._C import (
     Generator as Generator,
-    ModuleBase as ModuleBase,
     Node as Node,
     OutOfMemoryError as OutOfMemoryError,
     Size as Size,

@@ -103,7 +103,7 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         if out is not None:
             raise TypeError("nonzero() takes no 'out' together with as_tuple=True")
         return input.nonzero(as_tuple=True)
-    result = input.nonzero()
+    result = _C._nonzero(input)
     return result if out is None else out.resize_(result.shape).copy_(result)
 
 

@@ -543,7 +543,7 @@ def _class_lines(name: str, value: type, precise: Precise, named: NamedTuples) -
         methods, properties, attributes = TENSOR_METHODS, TENSOR_PROPERTIES, TENSOR_ATTRIBUTES
     elif name == "Size":
         methods, bases = SIZE_METHODS, ["tuple[_int, ...]"]
-    elif name == "ModuleBase":
+    elif name == "_ModuleBase":
         methods = MODULE_BASE_METHODS
     unknown = {*methods, *properties, *attributes} - set(dir(value))
     if unknown:

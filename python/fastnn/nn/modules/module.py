@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, overload
 
 from fastnn import _C, no_grad
-from fastnn._C import ModuleBase, Tensor
+from fastnn._C import _ModuleBase, Tensor
 
 from ..parameter import Buffer, Parameter
 from ._hooks import (
@@ -117,7 +117,7 @@ def _is_inexact(value: Tensor) -> bool:
     return bool(value.is_floating_point() or value.is_complex())
 
 
-class Module(HookMixin, StateDictMixin, ModuleBase):
+class Module(HookMixin, StateDictMixin, _ModuleBase):
     """Base class of all layers and models.
 
     A subclass calls `super().__init__()`, assigns its parameters, buffers and submodules as attributes,
