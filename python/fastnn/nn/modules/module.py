@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, overload
 
 from fastnn import _C, no_grad
-from fastnn._C import _ModuleBase, Tensor
+from fastnn._C import Tensor, _ModuleBase
 
 from ..parameter import Buffer, Parameter
 from ._hooks import (
