@@ -621,7 +621,8 @@ FASTNN_OPS(index) {
   op("masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", &masked_scatter,
      op_fn | op_method | op_inplace);
   op("take(Tensor input, Tensor index) -> Tensor", &take, op_fn | op_method | op_out);
-  op("take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor", &take_along_dim, op_fn | op_method | op_out);
+  op("take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor", &take_along_dim,
+     op_fn | op_method | op_out);
   op("repeat_interleave(Tensor input, int repeats, int? dim=None) -> Tensor", &repeat_interleave_int,
      op_fn | op_method);
   op("repeat_interleave(Tensor input, Tensor repeats, int? dim=None) -> Tensor", &repeat_interleave, op_fn | op_method);

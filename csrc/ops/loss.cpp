@@ -139,16 +139,17 @@ Tensor class_loss(const char* node, const Tensor& input, const Tensor& target, c
   }
   if (needs_grad(input)) {
     const double scale = kind == ReductionKind::Mean ? 1 / totals.weight : 1;
-    record(node, out, {&input}, [t = std::move(t), scale, sx = save(input), starget = save(target),
-                                 sweight = save(weight)](const Tensor& g, Slots& d) {
-      for (const Saved* constant : {&starget, &sweight}) constant->get();  // t holds them, or copies: unchanged?
-      if (grad_mode().enabled) {
-        d[0] = composed_class_gradient(g, scale, sx.get(), t);
-      } else {
-        const Tensor gradient = contiguous(to_dtype(g, compute_type(g.dtype())));
-        d[0] = class_gradient(gradient, scale, sx.get(), t, t.options);
-      }
-    });
+    record(node, out, {&input},
+           [t = std::move(t), scale, sx = save(input), starget = save(target), sweight = save(weight)](const Tensor& g,
+                                                                                                       Slots& d) {
+             for (const Saved* constant : {&starget, &sweight}) constant->get();  // t holds them, or copies: unchanged?
+             if (grad_mode().enabled) {
+               d[0] = composed_class_gradient(g, scale, sx.get(), t);
+             } else {
+               const Tensor gradient = contiguous(to_dtype(g, compute_type(g.dtype())));
+               d[0] = class_gradient(gradient, scale, sx.get(), t, t.options);
+             }
+           });
   }
   return out;
 }
