@@ -360,7 +360,9 @@ def check(op: Any, limit: int) -> dict[str, Any]:
             samples = [s for s in samples if isinstance(s.input, torch.Tensor) and not s.broadcasts_input]
             for sample in samples[:: max(1, len(samples) // limit)]:
 
-                def variant_agrees(sample: Any = sample, variant: Any = variant, ours: Any = ours) -> None:
+                def variant_agrees(
+                    sample: Any = sample, variant: Any = variant, ours: Any = ours, kind: str = kind
+                ) -> None:
                     if ours is None:
                         raise Difference(f"no Tensor.{variant.__name__}")
                     mine, theirs, _ = call_both(ours, variant, sample, in_place=kind == "in place")
@@ -372,7 +374,9 @@ def check(op: Any, limit: int) -> dict[str, Any]:
         for error_input in op.error_inputs("cpu"):
             sample = error_input.sample_input
 
-            def refuses(sample: Any = sample, expected: Any = error_input.error_type) -> None:
+            def refuses(
+                sample: Any = sample, expected: Any = error_input.error_type, text: str = error_input.error_regex
+            ) -> None:
                 args = to_ours((sample.input, *sample.args), [])
                 kwargs = to_ours(sample.kwargs, [])
                 try:
@@ -381,7 +385,7 @@ def check(op: Any, limit: int) -> dict[str, Any]:
                     if not isinstance(error, expected):
                         raise Difference(f"{type(error).__name__}, torch {expected.__name__}: {error}") from None
                     return
-                raise Difference(f"no error, torch {expected}: {error_input.error_regex}")
+                raise Difference(f"no error, torch {expected}: {text}")
 
             attempt("errors", describe(sample, torch.float32), refuses)
     return {"failures": dict(failures), "runs": dict(runs)}
