@@ -30,6 +30,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         >>> F.prelu(fastnn.tensor([-1.0, 2.0]), fastnn.tensor([0.5]))
         tensor([-0.5000,  2.0000])
     """
+    if weight.dim() > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     if weight.numel() != 1:
         channels = input.size(1) if input.dim() > 1 else input.size(0) if input.dim() == 1 else 1
         if input.dim() == 0:
@@ -58,6 +60,8 @@ def rrelu(
         >>> F.rrelu(fastnn.tensor([-1.0, 2.0]), 0.1, 0.3)
         tensor([-0.2000,  2.0000])
     """
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
     if not training:
         return _nn.leaky_relu(input, (lower + upper) / 2, inplace)
     # One float64 draw for each element that needs one: the numbers that PyTorch draws.
