@@ -1,11 +1,12 @@
-"""Rows of torch.nn.functional: resizing, sampling, bags, pooling undone, sequences."""
+"""Rows of torch.nn.functional: bags and sequences; and of functions in Python: resizing, sampling, pooling undone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from op_specs import Const, Index, S, Spec, X
+from op_rows_nn import padded
+from op_specs import REALS, Const, Index, S, Spec, X
 
 WIDE = ("float64", "float32")
 
@@ -101,14 +102,7 @@ def resizing() -> list[Spec]:
             ),
             large=S(X(4, 8, 40, 50), (70, 90), mode="bilinear"),
         ),
-        Spec(
-            "nn.upsample_nearest",
-            (S(image, (7, 3)), S(image, (5, 4))),
-            nearest,
-            roundings=1,
-            strides=False,
-            large=S(X(4, 8, 40, 50), (70, 90)),
-        ),
+        Spec("nn.interpolate", (S(image, (7, 3)), S(image, (5, 4))), nearest, roundings=1, strides=False),
     ]
 
 
@@ -131,18 +125,18 @@ def sampling() -> list[Spec]:
                 S(volume, places, "nearest", "border", True),
                 S(volume, places, "bilinear", "reflection", False),
                 S(X(1, 1, 1, 1), X(1, 1, 1, 2), "bilinear", "reflection", True),
-                S(X(0, 2, 4, 5), X(0, 3, 5, 2), align_corners=False),
             ),
             None,
             dtypes=WIDE,
+            torch_dtypes=WIDE,
             length=16,
             roundings=128,
             scale=4.0,
             strides=False,
             kinks=True,
             errors=(
-                (S(X(1, 1, 2, 2), X(1, 1, 1, 2), "cubic"), ValueError, "mode"),
-                (S(X(1, 1, 2, 2), X(1, 1, 1, 2), padding_mode="wrap"), ValueError, "padding_mode"),
+                (S(X(1, 1, 2, 2), X(1, 1, 1, 2), "cubic", align_corners=True), ValueError, "mode"),
+                (S(X(1, 1, 2, 2), X(1, 1, 1, 2), padding_mode="wrap", align_corners=True), ValueError, "padding_mode"),
                 (S(X(1, 1, 2), X(1, 1, 1), align_corners=False), RuntimeError, "4D or 5D"),
                 (S(X(1, 1, 2, 2), X(2, 1, 1, 2), align_corners=False), RuntimeError, "batch"),
                 (S(X(1, 1, 2, 2), X(1, 1, 1, 3), align_corners=False), RuntimeError, "last dimension"),
@@ -219,7 +213,7 @@ def pooling() -> list[Spec]:
             "nn.fractional_max_pool2d",
             (
                 S(X(2, 2, 7, 6, distinct=True), 2, 3, _random_samples=samples).only(*WIDE),
-                S(X(2, 2, 7, 6, distinct=True), (2, 3), output_ratio=0.5, _random_samples=samples).only(*WIDE),
+                S(X(2, 2, 7, 6, distinct=True), (2, 3), output_ratio=(0.5, 0.5), _random_samples=samples).only(*WIDE),
                 S(X(2, 2, 7, 6, distinct=True), 2, (1, 4), return_indices=True, _random_samples=samples).only(*WIDE),
             ),
             None,
@@ -248,6 +242,20 @@ def pooling() -> list[Spec]:
     ]
 
 
+def distances() -> list[Spec]:
+    return [
+        Spec(
+            "nn.pdist",
+            (S(X(4, 3)), S(X(4, 3), 1.0), S(X(4, 3), 3.0), S(X(4, 3), float("inf")), S(X(2, 3))),
+            pdist,
+            dtypes=WIDE,
+            length=3,
+            roundings=32,
+            errors=((S(X(3)), RuntimeError, "2D"), (S(X(2, 3), -1.0), RuntimeError, "negative")),
+        ),
+    ]
+
+
 def others() -> list[Spec]:
     log_probs = X(4, 2, 3, low=-2.0, high=-0.5)
     labels = Const([[1, 2], [2, 2]], "int64")
@@ -256,13 +264,13 @@ def others() -> list[Spec]:
     offsets = Const([0, 2, 2], "int64")
     return [
         Spec(
-            "nn.pdist",
-            (S(X(4, 3)), S(X(4, 3), 1.0), S(X(4, 3), 3.0), S(X(4, 3), float("inf")), S(X(1, 3)), S(X(0, 3))),
-            pdist,
-            dtypes=WIDE,
-            length=3,
-            roundings=32,
-            errors=((S(X(3)), RuntimeError, "2D"), (S(X(2, 3), -1.0), RuntimeError, "negative")),
+            "constant_pad_nd",
+            (S(X(3, 4), (1, 2)), S(X(2, 3, 4), (1, 0, 2, 1), 1.5), S(X(3, 4), (-1, 2)), S(X(3, 4), (0, 0, 1, 1), 2)),
+            lambda x, pad, value=0: padded(x, pad, "constant", value),
+            dtypes=REALS,
+            roundings=1,
+            strides=False,
+            errors=((S(X(3, 4), (1,)), RuntimeError, "divisible"),),
         ),
         Spec(
             "nn.embedding_bag",
@@ -272,7 +280,6 @@ def others() -> list[Spec]:
                 S(Index(5, high=7), table, offsets, mode="mean"),
                 S(Index(5, high=7), table, offsets, mode="sum", per_sample_weights=X(5)),
                 S(Index(3, 2, high=7, distinct=True), X(7, 4, distinct=True), mode="max"),
-                S(Index(5, high=3), X(3, 4), offsets, scale_grad_by_freq=True, mode="sum").rough(),
             ),
             bags,
             length=8,
@@ -309,4 +316,6 @@ def others() -> list[Spec]:
     ]
 
 
-ROWS = [*resizing(), *sampling(), *pooling(), *others()]
+ROWS = others()
+# Made of operations in Python: `test_nn_more.py` runs the checks that go with that.
+PYTHON_ROWS = [*resizing(), *sampling(), *pooling(), *distances()]

@@ -329,9 +329,9 @@ ELSEWHERE = dict.fromkeys(
 ) | {
     "_adam_step": "private: tests/test_optim.py",
     "_sgd_step": "private: tests/test_optim.py",
-    "nn._resample": "private: nn.interpolate, which has a row, is made of it",
-    "nn._grid_sample": "private: nn.grid_sample, which has a row, is made of it",
-    "nn._affine_grid": "private: nn.affine_grid, which has a row, is made of it",
+    "nn._resample": "private: nn.interpolate, in tests/test_nn_more.py, is made of it",
+    "nn._grid_sample": "private: nn.grid_sample, in tests/test_nn_more.py, is made of it",
+    "nn._affine_grid": "private: nn.affine_grid, in tests/test_nn_more.py, is made of it",
     "_nonzero": "private: nonzero, which has a row, is made of it",
     "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
 }

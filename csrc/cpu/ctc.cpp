@@ -158,9 +158,8 @@ void losses_any(const View& result, const View& reached, const View& log_probabi
 }
 void gradient_any(const View& result, const View& losses, const View& reached, const View& log_probabilities,
                   const CtcBatch& s, bool zero_infinity) {
-  with_real(result.dtype, [&](auto real) {
-    gradient<decltype(real)>(result, losses, reached, log_probabilities, s, zero_infinity);
-  });
+  with_real(result.dtype,
+            [&](auto real) { gradient<decltype(real)>(result, losses, reached, log_probabilities, s, zero_infinity); });
 }
 
 }  // namespace

@@ -328,8 +328,7 @@ void bag_sums(const View& out, const View& table, const View& indices, const Vie
   with_storage("embedding_bag", table.dtype,
                [&](auto storage) { sum_bags<decltype(storage)>(out, table, indices, factors, s); });
 }
-void bag_spread(const View& table, const View& values, const View& indices, const View* factors,
-                const BagGeometry& s) {
+void bag_spread(const View& table, const View& values, const View& indices, const View* factors, const BagGeometry& s) {
   with_storage("embedding_bag", table.dtype,
                [&](auto storage) { spread_bags<decltype(storage)>(table, values, indices, factors, s); });
 }

@@ -49,8 +49,10 @@ Place<T> reflected(Place<T> p, std::int64_t size, bool align_corners) {
   const T span = static_cast<T>(align_corners ? size - 1 : size);
   if (span == T(0)) return {T(0), T(0)};
   T from = p.at - low;
-  if (from < T(0)) p = {-from, -p.slope};
-  else p.at = from;
+  if (from < T(0))
+    p = {-from, -p.slope};
+  else
+    p.at = from;
   const T extra = std::fmod(p.at, span);
   const bool even = std::fmod(std::floor(p.at / span), T(2)) == T(0);
   return even ? Place<T>{extra + low, p.slope} : Place<T>{span - extra + low, -p.slope};
@@ -76,9 +78,7 @@ std::int64_t index_inside(T at, std::int64_t size) {
   return at >= T(0) && at < static_cast<T>(size) ? static_cast<std::int64_t>(at) : kOutside;
 }
 
-constexpr int taps_of(SampleMode mode) {
-  return mode == SampleMode::Nearest ? 1 : mode == SampleMode::Linear ? 2 : 4;
-}
+constexpr int taps_of(SampleMode mode) { return mode == SampleMode::Nearest ? 1 : mode == SampleMode::Linear ? 2 : 4; }
 
 // The taps along one axis.
 template <class T, SampleMode mode>
@@ -131,7 +131,9 @@ struct PointTaps {
   PointTaps(const T* coordinates, const Shape& s, const SampleOptions& o) {
     for (int d = 0; d < dims; ++d) axis[d] = AxisTaps<T, mode>(coordinates[d], s.size[d], o);
   }
-  static int along(int tap, int d) { return d == 0 ? tap % per_axis : d == 1 ? tap / per_axis % per_axis : tap / (per_axis * per_axis); }
+  static int along(int tap, int d) {
+    return d == 0 ? tap % per_axis : d == 1 ? tap / per_axis % per_axis : tap / (per_axis * per_axis);
+  }
 
   std::int64_t place(int tap, const Shape& s) const {
     std::int64_t at = 0;

@@ -13,8 +13,8 @@ struct EmbeddingOptions {
   bool by_frequency = false;
 };
 
-// Bags: bag b is the sum over i in [begin[b], begin[b + 1]) of factors[i] * table[indices[i]], without the rows `padding`.
-// Factors (one for each index, in the type of computation) may be null, which means ones.
+// Bags: bag b is the sum over i in [begin[b], begin[b + 1]) of factors[i] * table[indices[i]], without the rows
+// `padding`. Factors (one for each index, in the type of computation) may be null, which means ones.
 struct BagGeometry {
   const std::int64_t* begin;
   std::int64_t bags;

@@ -101,7 +101,7 @@ SharedTargets targets_of(const Tensor& given, std::vector<std::int64_t> steps, s
     FASTNN_CHECK(n >= 0, ErrorKind::Runtime, "Expected target_lengths to have value at least 0, but got value ", n,
                  " (while checking arguments for ctc_loss_allocate_outputs)");
     FASTNN_CHECK(!rows || n <= given.sizes()[1], ErrorKind::Runtime, "Expected tensor to have size at least ", n,
-                 " at dimension 1, but got size ", given.sizes(),
+                 " at dimension 1, but got size ", rows ? given.sizes()[1] : 0,
                  " for argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)");
     targets->begin.push_back(rows ? static_cast<std::int64_t>(b) * given.sizes()[1] : total);
     total += n;
@@ -117,7 +117,8 @@ Tensor ctc_loss(const Tensor& given, const Tensor& given_targets, std::vector<st
                 std::vector<std::int64_t> count, std::int64_t blank, std::string_view reduction, bool zero_infinity) {
   FASTNN_CHECK(reduction == "none" || reduction == "mean" || reduction == "sum", ErrorKind::Value, reduction,
                " is not a valid value for reduction");
-  if (given.dtype() != DType::Float32 && given.dtype() != DType::Float64) fail_not_implemented("ctc_loss", given.dtype());
+  if (given.dtype() != DType::Float32 && given.dtype() != DType::Float64)
+    fail_not_implemented("ctc_loss", given.dtype());
   const bool batched = given.ndim() == 3;
   const Tensor x = batched ? given : unsqueeze(given, 1);
   const SharedTargets targets =

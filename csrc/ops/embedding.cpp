@@ -24,16 +24,15 @@ void count_launch() {
 Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : contiguous(t.detached()); }
 
 // Indices as the kernels take them.
-Tensor checked_indices(const char* op, const Tensor& indices, std::int64_t rows,
-                       ErrorKind outside = ErrorKind::Index) {
+Tensor checked_indices(const char* op, const Tensor& indices, std::int64_t rows, ErrorKind outside = ErrorKind::Index) {
   FASTNN_CHECK(
       indices.dtype() == DType::Int64 || indices.dtype() == DType::Int32, ErrorKind::Runtime, op,
       ": Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got ",
       indices.dtype(), " instead");
   const Tensor wide = dense(to_dtype(indices, DType::Int64));
   std::int64_t value = 0;
-  FASTNN_CHECK(!table().find_outside(wide.view(), rows, &value), outside, op,
-               ": index out of range in self: ", value, " is not in a table of ", rows, " rows");
+  FASTNN_CHECK(!table().find_outside(wide.view(), rows, &value), outside, op, ": index out of range in self: ", value,
+               " is not in a table of ", rows, " rows");
   return wide;
 }
 
@@ -153,7 +152,9 @@ Tensor bag_sums(const Tensor& table_values, const Tensor& factors, const SharedB
                    bags->geometry());
   if (needs_grad(table_values, factors)) {
     record("EmbeddingBagBackward0", out, {&table_values, &factors},
-           [st = save(table_values, factors), sf = save(factors), bags](const Tensor& g, Slots& d) {
+           [st = save(table_values, factors), sf = save(factors), si = save(bags->indices), bags](const Tensor& g,
+                                                                                                  Slots& d) {
+             si.get();  // still what they were
              if (d.wants(0)) d[0] = bag_spread(g, sf.get(), bags);
              if (d.wants(1)) d[1] = bag_dots(g, st.get(), bags);
            });
@@ -171,7 +172,8 @@ Tensor bag_spread(const Tensor& values, const Tensor& factors, const SharedBags&
                      bags->geometry());
   if (needs_grad(values, factors)) {
     record("EmbeddingBagDenseBackwardBackward0", out, {&values, &factors},
-           [sv = save(values, factors), sf = save(factors), bags](const Tensor& g, Slots& d) {
+           [sv = save(values, factors), sf = save(factors), si = save(bags->indices), bags](const Tensor& g, Slots& d) {
+             si.get();
              if (d.wants(0)) d[0] = bag_sums(g, sf.get(), bags);
              if (d.wants(1)) d[1] = bag_dots(sv.get(), g, bags);
            });
@@ -187,7 +189,9 @@ Tensor bag_dots(const Tensor& values, const Tensor& table_values, const SharedBa
   table().bag_dots(out.view(), dense_values.view(), dense_table.view(), bags->indices.view(), bags->geometry());
   if (needs_grad(values, table_values)) {
     record("EmbeddingBagPerSampleWeightsBackwardBackward0", out, {&values, &table_values},
-           [sv = save(values, table_values), st = save(table_values, values), bags](const Tensor& g, Slots& d) {
+           [sv = save(values, table_values), st = save(table_values, values), si = save(bags->indices), bags](
+               const Tensor& g, Slots& d) {
+             si.get();
              if (d.wants(0)) d[0] = bag_sums(st.get(), g, bags);
              if (d.wants(1)) d[1] = bag_spread(sv.get(), g, bags);
            });
@@ -221,8 +225,7 @@ Tensor mean_factors(const Bags& bags, DType dtype) {
 // One over how often the row of each index is looked up.
 Tensor frequency_factors(const Bags& bags, DType dtype) {
   const Tensor ones_of_indices = ones(bags.indices.sizes(), dtype);
-  const Tensor counts =
-      index_add(zeros(Dims{bags.table_sizes[0]}, dtype), 0, bags.indices, ones_of_indices);
+  const Tensor counts = index_add(zeros(Dims{bags.table_sizes[0]}, dtype), 0, bags.indices, ones_of_indices);
   return reciprocal(index_select(counts, 0, bags.indices));
 }
 
@@ -353,7 +356,8 @@ FASTNN_OPS(embedding) {
   op("nn.embedding(Tensor input, Tensor weight, int? padding_idx=None, float? max_norm=None, float norm_type=2.0, bool "
      "scale_grad_by_freq=False, bool sparse=False) -> Tensor",
      &nn_embedding, op_fn);
-  op("nn.embedding_bag(Tensor input, Tensor weight, Tensor? offsets=None, float? max_norm=None, float norm_type=2, bool "
+  op("nn.embedding_bag(Tensor input, Tensor weight, Tensor? offsets=None, float? max_norm=None, float norm_type=2, "
+     "bool "
      "scale_grad_by_freq=False, str mode='mean', bool sparse=False, Tensor? per_sample_weights=None, bool "
      "include_last_offset=False, int? padding_idx=None) -> Tensor",
      &nn_embedding_bag, op_fn);

@@ -126,8 +126,9 @@ void differentiable_gradients(const Tensor& g, const Tensor& image, const Tensor
     if (d.wants(i)) wanted.push_back(i == 0 ? image : grid);
   }
   if (!root.requires_grad()) return;
-  const std::vector<Tensor> found = run_backward(std::span(&root, 1), std::span(&g, 1),
-                                                 {.create_graph = true, .inputs = wanted, .capture = true});
+  const std::vector<Tensor> found =
+      run_backward(std::span(&root, 1), std::span(&g, 1),
+                   {.retain_graph = true, .create_graph = true, .inputs = wanted, .capture = true});
   std::size_t next = 0;
   for (std::size_t i = 0; i < 2; ++i) {
     if (!d.wants(i)) continue;
@@ -157,9 +158,10 @@ SampleOptions options_of(std::string_view mode, std::string_view padding_mode, b
   FASTNN_CHECK(mode == "bilinear" || mode == "nearest" || mode == "bicubic", ErrorKind::Value,
                "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '", mode,
                "'");
-  FASTNN_CHECK(padding_mode == "zeros" || padding_mode == "border" || padding_mode == "reflection", ErrorKind::Value,
-               "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '",
-               padding_mode, "'");
+  FASTNN_CHECK(
+      padding_mode == "zeros" || padding_mode == "border" || padding_mode == "reflection", ErrorKind::Value,
+      "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '",
+      padding_mode, "'");
   return {mode == "nearest"   ? SampleMode::Nearest
           : mode == "bicubic" ? SampleMode::Cubic
                               : SampleMode::Linear,
@@ -188,8 +190,10 @@ void check(const Tensor& input, const Tensor& grid, const SampleOptions& o) {
   FASTNN_CHECK(spatial == 2 || o.mode != SampleMode::Cubic, ErrorKind::Runtime,
                "grid_sampler(): bicubic interpolation only supports 4D input");
   if (!input.is_floating()) fail_not_implemented("grid_sample", input.dtype());
-  FASTNN_CHECK(input.dtype() == grid.dtype(), ErrorKind::Runtime, "grid_sampler(): expected input and grid to have the "
-               "same dtype, but got ", input.dtype(), " and ", grid.dtype());
+  FASTNN_CHECK(input.dtype() == grid.dtype(), ErrorKind::Runtime,
+               "grid_sampler(): expected input and grid to have the "
+               "same dtype, but got ",
+               input.dtype(), " and ", grid.dtype());
 }
 
 Tensor grid_sample(const Tensor& input, const Tensor& grid, std::string_view mode, std::string_view padding_mode,

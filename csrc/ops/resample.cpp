@@ -74,8 +74,7 @@ Tensor resample(const Tensor& input, const SharedPlan& plan) {
   const ResampleKernels& table = *kernels().resample;
   (input.dtype() == DType::UInt8 ? table.bytes : table.floating)(out.view(), x.view(), shape);
   if (needs_grad(input)) {
-    record(plan->node, out, {&input},
-           [plan](const Tensor& g, Slots& d) { d[0] = resample(g, transposed(*plan)); });
+    record(plan->node, out, {&input}, [plan](const Tensor& g, Slots& d) { d[0] = resample(g, transposed(*plan)); });
   }
   return out;
 }
@@ -249,9 +248,10 @@ Tensor resized(const Tensor& input, IntSpan size, std::string_view mode, bool al
                  input.sizes(), " and output size ", Dims(size));
     const std::optional<double> factor = own < 0 ? std::nullopt : factors[own];
     // Places are computed in the precision of the values, those of bytes in double.
-    plan->axis[d] = own < 0                                                              ? nearest_axis(1, 1, {}, false)
-                    : input.dtype() == DType::Float64 || input.dtype() == DType::UInt8 ? axis_of<double>(in, out, factor, resize)
-                                                                                         : axis_of<float>(in, out, factor, resize);
+    plan->axis[d] = own < 0 ? nearest_axis(1, 1, {}, false)
+                    : input.dtype() == DType::Float64 || input.dtype() == DType::UInt8
+                        ? axis_of<double>(in, out, factor, resize)
+                        : axis_of<float>(in, out, factor, resize);
   }
   return resample(input, plan);
 }

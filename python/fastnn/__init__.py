@@ -75,6 +75,20 @@ newaxis = None
 
 _LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
 _LAZY_NAMES = {
+    **dict.fromkeys(
+        (
+            "channel_shuffle",
+            "cosine_similarity",
+            "pairwise_distance",
+            "pdist",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "prelu",
+            "rrelu",
+            "rrelu_",
+        ),
+        "nn.functional",
+    ),
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",

@@ -36,4 +36,4 @@ def list_with_default(out_size: Any, defaults: Sequence[int]) -> Any:
     wanted = list(out_size)
     if len(defaults) <= len(wanted):
         raise ValueError(f"Input dimension should be at least {len(wanted) + 1}")
-    return [have if want is None else want for want, have in zip(wanted, defaults[-len(wanted) :], strict=True)]
+    return [have if want is None else want for want, have in zip(wanted, defaults[-len(wanted) :], strict=False)]

@@ -30,8 +30,6 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         >>> F.prelu(fastnn.tensor([-1.0, 2.0]), fastnn.tensor([0.5]))
         tensor([-0.5000,  2.0000])
     """
-    if weight.dim() > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     if weight.numel() != 1:
         channels = input.size(1) if input.dim() > 1 else input.size(0) if input.dim() == 1 else 1
         if input.dim() == 0:
@@ -41,6 +39,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                 f"{weight.numel()} and channel size = {channels}."
             )
+    if weight.dim() > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     if input.dim() > 1:
         weight = weight.reshape((1, -1) + (1,) * (input.dim() - 2))
     elif input.dim() == 0:

@@ -314,7 +314,7 @@ def _fractional_max_pool(
     if input.dim() not in (spatial + 1, spatial + 2):
         raise RuntimeError(f"{name}(): Expected {spatial + 1}D or {spatial + 2}D tensor, but got: {list(input.shape)}")
     if output_size is None:
-        ratios = tuple(output_ratio) if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * spatial
+        ratios: Any = output_ratio if isinstance(output_ratio, (tuple, list)) else (output_ratio,) * spatial
         out = tuple(int(n * ratio) for n, ratio in zip(sizes, ratios, strict=True))
     else:
         out = ntuple(output_size, spatial)
@@ -329,10 +329,10 @@ def _fractional_max_pool(
             raise RuntimeError(f"{name}(): pool size {window} too large relative to input size {n}")
     if samples is None:
         samples = _C.rand((x.size(0), x.size(1), spatial), dtype=input.dtype)
-    # The flat place of each element of each window: (N, C, *out, *kernel). The samples begin with the last size.
+    # The flat place of each element of each window: (N, C, *out, *kernel). The samples of images begin with the width.
     places = _C.zeros((1,) * (2 + 2 * spatial), dtype=_C.int64)
     for d in range(spatial):
-        starts = _fractional_starts(samples[:, :, spatial - 1 - d], sizes[d], out[d], kernel[d])
+        starts = _fractional_starts(samples[:, :, 1 - d if spatial == 2 else d], sizes[d], out[d], kernel[d])
         along = starts.unsqueeze(-1) + _C.arange(kernel[d])
         shape = [x.size(0), x.size(1), *(1,) * (2 * spatial)]
         shape[2 + d], shape[2 + spatial + d] = out[d], kernel[d]

@@ -53,11 +53,11 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     Example:
         >>> import fastnn; from fastnn import nn
-        >>> softmax = nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs=[5, 10])
-        >>> output, loss = softmax(fastnn.randn(3, 8), fastnn.tensor([0, 7, 19]))
+        >>> softmax = nn.AdaptiveLogSoftmaxWithLoss(16, 20, cutoffs=[5, 10])
+        >>> output, loss = softmax(fastnn.randn(3, 16), fastnn.tensor([0, 7, 19]))
         >>> output.shape
         torch.Size([3])
-        >>> softmax.log_prob(fastnn.randn(3, 8)).exp().sum(1)
+        >>> softmax.log_prob(fastnn.randn(3, 16)).exp().sum(1)
         tensor([1.0000, 1.0000, 1.0000])
     """
 
@@ -103,7 +103,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
         self.head.reset_parameters()
-        for first, second in self.tail:  # type: ignore[misc]
+        for first, second in self.tail:
             first.reset_parameters()
             second.reset_parameters()
 

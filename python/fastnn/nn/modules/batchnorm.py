@@ -379,15 +379,16 @@ class _LazyNormBase(LazyModuleMixin, _NormBase):
         if affine and bias:
             self.bias = UninitializedParameter(device=device, dtype=dtype)
         if track_running_stats:
-            self.running_mean = UninitializedBuffer(device=device, dtype=dtype)
-            self.running_var = UninitializedBuffer(device=device, dtype=dtype)
-            self.num_batches_tracked = _C.tensor(0, dtype=_C.int64)
+            # In the places of those that are None, so that the order in state_dict() stays.
+            self._buffers["running_mean"] = UninitializedBuffer(device=device, dtype=dtype)
+            self._buffers["running_var"] = UninitializedBuffer(device=device, dtype=dtype)
+            self._buffers["num_batches_tracked"] = _C.tensor(0, dtype=_C.int64)
 
     def reset_parameters(self) -> None:
         if not self.has_uninitialized_params() and self.num_features != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Tensor) -> None:
         if self.has_uninitialized_params():
             self.num_features = input.shape[1]
             for value in (self.weight, self.bias, self.running_mean, self.running_var):

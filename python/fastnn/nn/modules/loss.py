@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastnn._C import Tensor
 
@@ -640,6 +640,8 @@ class CTCLoss(_Loss):
         input_lengths: Tensor | Sequence[int],
         target_lengths: Tensor | Sequence[int],
     ) -> Tensor:
-        return F.ctc_loss(  # type: ignore[no-any-return, call-overload, unused-ignore]
+        loss: Any = F.ctc_loss  # takes both lengths as tensors, or both as lists
+        result: Tensor = loss(
             log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
         )
+        return result
