@@ -325,6 +325,10 @@ ELSEWHERE = dict.fromkeys(
     " Tensor.uniform_ dropout_".split(),
     "random: tests/test_random.py",
 ) | {
+    name: "complex numbers: tests/test_complex.py"
+    for name in "view_as_real view_as_complex real imag complex polar angle conj conj_physical resolve_conj resolve_neg"
+    " is_conj is_neg isreal adjoint Tensor.H Tensor.mH".split()
+} | {
     "_adam_step": "private: tests/test_optim.py",
     "_sgd_step": "private: tests/test_optim.py",
     "_nonzero": "private: nonzero, which has a row, is made of it",

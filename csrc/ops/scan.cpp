@@ -1,9 +1,11 @@
 #include "ops/scan.h"
 
+#include <array>
 #include <limits>
 #include <vector>
 
 #include "kernels/scan.h"
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
 #include "ops/index.h"
@@ -20,7 +22,7 @@ namespace {
 const ScanKernels& table() { return *kernels().scan; }
 
 DType scan_dtype(const Tensor& input, std::optional<DType> dtype) {
-  return dtype.value_or(input.is_floating() ? input.dtype() : DType::Int64);
+  return dtype.value_or(input.is_differentiable() ? input.dtype() : DType::Int64);
 }
 
 // The kernel alone, no history.
@@ -34,6 +36,8 @@ Tensor run_scan(ScanKernels::Scan kernel, const Tensor& input, int dim, bool rev
 }
 
 Tensor running_sum(const char* name, const Tensor& input, int dim, bool reverse) {
+  if (input.is_complex() && input.ndim() == 0) return clone(input);
+  if (input.is_complex()) return view_as_complex(running_sum(name, view_as_real(input), dim, reverse));
   Tensor out = run_scan(table().cumsum, input, dim, reverse);
   if (input.is_floating() && needs_grad(input)) {
     record(name, out, {&input},
@@ -85,7 +89,21 @@ Tensor product_gradient_once(const Tensor& g, const Tensor& x, const Tensor& out
   return where(eq(seen, Scalar(0).wrapped()), before, mul(tails, first));
 }
 
+// In log(n) steps, each of which multiplies every element by the one that is twice as far from it.
+Tensor complex_running_product(const Tensor& input, int dim, bool reverse) {
+  if (input.ndim() == 0) return clone(input);
+  const std::int64_t n = input.sizes()[dim];
+  Tensor x = n > 1 ? input : clone(input);
+  for (std::int64_t step = 1; step < n; step *= 2) {
+    const Tensor products = mul(narrow(x, dim, step, n - step), narrow(x, dim, 0, n - step));
+    const Tensor rest = narrow(x, dim, reverse ? n - step : 0, step);
+    x = reverse ? cat(std::array{products, rest}, dim) : cat(std::array{rest, products}, dim);
+  }
+  return x;
+}
+
 Tensor running_product(const char* name, const Tensor& input, int dim, bool reverse) {
+  if (input.is_complex()) return complex_running_product(input, dim, reverse);
   Tensor out = run_scan(table().cumprod, input, dim, reverse);
   if (input.is_floating() && needs_grad(input)) {
     record(name, out, {&input}, [dim, reverse, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
