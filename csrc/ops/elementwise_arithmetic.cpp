@@ -349,6 +349,11 @@ Tensor choose_number(const char* op, const char* node, Pointwise kernel, const T
 }  // namespace
 
 Tensor logaddexp(const Tensor& a, const Tensor& b) {
+  if (is_complex(result_type(a, b))) {
+    const Tensor first = ge(real(a.detached()), real(b.detached()));
+    const Tensor larger = where(first, a, b);
+    return larger + log1p(exp(where(first, b, a) - larger));
+  }
   return log_add("logaddexp", "LogaddexpBackward0", table().logaddexp, a, b, 1.0);
 }
 Tensor logaddexp2(const Tensor& a, const Tensor& b) {

@@ -44,6 +44,7 @@ _bytes: TypeAlias = builtins.bytes
 _float: TypeAlias = builtins.float
 _int: TypeAlias = builtins.int
 _str: TypeAlias = builtins.str
+_Number: TypeAlias = builtins.float | builtins.int | builtins.bool
 _Scalar: TypeAlias = builtins.complex | builtins.float | builtins.int | builtins.bool
 _dtype: TypeAlias = dtype
 _device: TypeAlias = device
@@ -188,7 +189,7 @@ TENSOR_METHODS = {
     "is_inference": "(self) -> _bool",
     "is_set_to": "(self, tensor: Tensor, /) -> _bool",
     "is_signed": "(self) -> _bool",
-    "item": "(self) -> _Scalar",
+    "item": "(self) -> _Number",
     "ndimension": "(self) -> _int",
     "nelement": "(self) -> _int",
     "numel": "(self) -> _int",

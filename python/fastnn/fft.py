@@ -123,15 +123,15 @@ def _weighted(spectrum: Tensor, dim: int, n: int, weight: float) -> Tensor:
 
 
 def _complex_to_complex(x: Tensor, dims: tuple[int, ...], norm: str, inverse: bool) -> Tensor:
-    return _ComplexToComplex.apply(x, dims, norm, inverse)
+    return _ComplexToComplex.apply(x, dims, norm, inverse)  # type: ignore[no-any-return]
 
 
 def _real_to_complex(x: Tensor, dims: tuple[int, ...], norm: str) -> Tensor:
-    return _RealToComplex.apply(x, dims, norm)
+    return _RealToComplex.apply(x, dims, norm)  # type: ignore[no-any-return]
 
 
 def _complex_to_real(x: Tensor, dims: tuple[int, ...], n: int, norm: str) -> Tensor:
-    return _ComplexToReal.apply(x, dims, n, norm)
+    return _ComplexToReal.apply(x, dims, n, norm)  # type: ignore[no-any-return]
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -178,7 +178,9 @@ def _sizes_and_dims(
             raise RuntimeError("FFT dims must be unique")
     elif given is not None:
         if len(given) > input.dim():
-            raise RuntimeError(f"Got shape with {len(given)} values but input tensor only has {input.dim()} dimensions.")
+            raise RuntimeError(
+                f"Got shape with {len(given)} values but input tensor only has {input.dim()} dimensions."
+            )
         listed = list(range(input.dim() - len(given), input.dim()))
     else:
         listed = list(range(input.dim()))
@@ -210,9 +212,7 @@ def _into(result: Tensor, out: Tensor | None) -> Tensor:
     return result if out is None else out.resize_(result.shape).copy_(result)
 
 
-def _whole(
-    input: Tensor, s: Any, dim: Any, norm: str | None, out: Tensor | None, *, inverse: bool
-) -> Tensor:
+def _whole(input: Tensor, s: Any, dim: Any, norm: str | None, out: Tensor | None, *, inverse: bool) -> Tensor:
     x = _promoted(input, to_complex=True)
     sizes, dims = _sizes_and_dims(x, s, dim)
     kind = _checked_norm(norm)

@@ -13,7 +13,7 @@ __all__ = ["BY_NAME", "BY_SAFETENSORS", "BY_STORAGE", "DtypeName", "dtype_of", "
 
 
 class DtypeName(NamedTuple):
-    """What one dtype is called in fastnn, in PyTorch's pickles and in safetensors headers ("" where these have no name)."""
+    """What one dtype is called in fastnn, in PyTorch's pickles and in safetensors headers ("": no name there)."""
 
     name: str
     itemsize: int

@@ -36,9 +36,7 @@ __all__ = [
 _HAMMING = 0.54
 
 
-def _window(
-    name: str, M: int, sym: bool, options: dict[str, Any], weights: Callable[[Tensor, int], Tensor]
-) -> Tensor:
+def _window(name: str, M: int, sym: bool, options: dict[str, Any], weights: Callable[[Tensor, int], Tensor]) -> Tensor:
     """``weights`` of the places and N, computed in double precision."""
     dtype = options["dtype"] if options["dtype"] is not None else _C.get_default_dtype()
     if M < 0:
