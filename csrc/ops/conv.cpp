@@ -5,6 +5,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
 #include "ops/matmul.h"
@@ -257,6 +258,21 @@ void check_bias(const char* op, const Tensor& bias, std::int64_t channels, const
                " elements, but got bias of size ", bias.sizes(), " instead");
 }
 
+using Kernel = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Walk&, const Sizes&);
+
+// `apply` or `spread`; of complex operands by those of their parts.
+Tensor any_product(Kernel kernel, const Tensor& a, const Tensor& w, const Tensor& bias, const Walk& walk,
+                   const Sizes& sizes) {
+  if (!a.is_complex()) return kernel(a, w, bias, walk, sizes);
+  const auto product = [&](const Tensor& x, const Tensor& y) { return kernel(x, y, Tensor(), walk, sizes); };
+  const Tensor ar = real(a), ai = imag(a), wr = real(w), wi = imag(w);
+  const Tensor out = complex(sub(product(ar, wr), product(ai, wi)), add(product(ar, wi), product(ai, wr)));
+  if (!bias.defined()) return out;
+  Dims channels = Dims::filled(out.ndim(), 1);
+  channels[1] = bias.numel();
+  return add(out, reshape(bias, channels));
+}
+
 Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight, const Tensor& bias, const Walk& walk,
                        const Dims* same_sizes) {
   const bool batched = given.ndim() == walk.spatial + 2;
@@ -285,7 +301,9 @@ Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight
                  "). Kernel size can't be greater than actual input size");
     sizes.y.push_back(size);
   }
-  const Tensor out = (input.is_floating() ? apply : apply_integers)(input, weight, bias, walk, sizes);
+  const bool inexact = input.is_differentiable();
+  const Tensor out = inexact ? any_product(&apply, input, weight, bias, walk, sizes)
+                             : apply_integers(input, weight, bias, walk, sizes);
   return batched ? out : squeeze(out, 0);
 }
 
@@ -353,7 +371,9 @@ Tensor transposed_convolution(const char* op, const Tensor& given, const Tensor&
                  "). Calculated output size per channel in dimension ", d, ": ", size, ". Output size is too small");
     sizes.x.push_back(size);
   }
-  const Tensor out = (input.is_floating() ? spread : spread_integers)(input, weight, bias, walk, sizes);
+  const bool inexact = input.is_differentiable();
+  const Tensor out = inexact ? any_product(&spread, input, weight, bias, walk, sizes)
+                             : spread_integers(input, weight, bias, walk, sizes);
   return batched ? out : squeeze(out, 0);
 }
 

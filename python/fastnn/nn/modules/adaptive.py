@@ -57,8 +57,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         >>> output, loss = softmax(fastnn.randn(3, 16), fastnn.tensor([0, 7, 19]))
         >>> output.shape
         torch.Size([3])
-        >>> softmax.log_prob(fastnn.randn(3, 16)).exp().sum(1)
-        tensor([1.0000, 1.0000, 1.0000])
+        >>> fastnn.allclose(softmax.log_prob(fastnn.randn(3, 16)).exp().sum(1), fastnn.ones(3))
+        True
     """
 
     def __init__(
