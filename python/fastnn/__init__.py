@@ -73,7 +73,18 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
+_LAZY_MODULES = (
+    "autograd",
+    "distributions",
+    "finetune",
+    "linalg",
+    "nn",
+    "optim",
+    "random",
+    "serialization",
+    "special",
+    "utils",
+)
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
