@@ -107,6 +107,10 @@ def array(value):
     return value.detach().double().numpy()
 
 
+# Distributions whose numbers in PyTorch are approximations: polynomials for Bessel functions, lgamma in float32.
+ROUGH = {"VonMises": 1e-4, "Multinomial": 1e-6}
+
+
 def close(own, other, tolerance=1e-10):
     assert tuple(own.shape) == tuple(other.shape)
     assert str(own.dtype).split(".")[1] == str(other.dtype).split(".")[1]
@@ -144,7 +148,7 @@ def test_samples_of_a_seed(torch, name, arguments, dtype):
     for shape in ((), (3,), (2, 40)):
         for method in ("sample", "rsample"):
             if method == "sample" or other.has_rsample:
-                tolerance = 1e-10 if dtype == "float64" else 3e-5
+                tolerance = 1e-10 if dtype == "float64" else 3e-4 if name == "LKJCholesky" else 3e-5
                 close(sample(fastnn, own, shape, 3, method), sample(torch, other, shape, 3, method), tolerance)
     assert own.has_rsample == other.has_rsample
 
@@ -159,13 +163,13 @@ def test_moments_and_shapes(torch, name, arguments):
         if theirs is NotImplementedError or key.endswith("shape"):
             assert mine == theirs or tuple(mine) == tuple(theirs)
         else:
-            close(mine, theirs)
+            close(mine, theirs, ROUGH.get(name, 1e-10))
     for method in ("entropy", "perplexity"):
         mine, theirs = result(getattr(own, method)), result(getattr(other, method))
         if theirs is NotImplementedError:
             assert mine is NotImplementedError
         else:
-            close(mine, theirs, 1e-6 if name == "Multinomial" else 1e-10)  # PyTorch's n is a float32
+            close(mine, theirs, ROUGH.get(name, 1e-10))
     assert repr(own) == repr(other)
 
 
@@ -173,7 +177,7 @@ def test_moments_and_shapes(torch, name, arguments):
 def test_densities(torch, name, arguments):
     own, other = both(torch, name, arguments)
     mine, theirs = values_for(torch, name, arguments)
-    close(own.log_prob(mine), other.log_prob(theirs), 1e-9)
+    close(own.log_prob(mine), other.log_prob(theirs), ROUGH.get(name, 1e-9))
     for method in ("cdf", "icdf"):
         if method == "icdf":
             shape = theirs.shape
@@ -213,7 +217,7 @@ def test_gradients_of_densities(torch, name, arguments):
     own = gradients(fastnn, name, arguments, lambda d: d.log_prob(mine))
     other = gradients(torch, name, arguments, lambda d: d.log_prob(theirs))
     for a, b in zip(own, other, strict=True):
-        close(a, b, 1e-8)
+        close(a, b, ROUGH.get(name, 1e-8))
 
 
 @pytest.mark.parametrize(("name", "arguments"), ROWS, ids=IDS)
@@ -286,7 +290,7 @@ def test_expanding(torch, name, arguments):
     assert type(own_wide) is type(own) and own_wide.batch_shape == shape
     assert own_wide.event_shape == own.event_shape
     drawn = sample(torch, other_wide, (2,))
-    close(own_wide.log_prob(fastnn.from_numpy(drawn.numpy().copy())), other_wide.log_prob(drawn), 1e-9)
+    close(own_wide.log_prob(fastnn.from_numpy(drawn.numpy().copy())), other_wide.log_prob(drawn), ROUGH.get(name, 1e-9))
     assert tuple(own_wide.sample((2,)).shape) == tuple(drawn.shape)
     assert result(lambda: tuple(own_wide.mean.shape)) == result(lambda: tuple(other_wide.mean.shape))
 
