@@ -320,14 +320,21 @@ def rows() -> dict[str, Spec]:
 
 
 # Operations that have no row, and where they are tested.
-ELSEWHERE = dict.fromkeys(
-    "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
-    " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
-    " Tensor.uniform_ dropout_".split(),
-    "random: tests/test_random.py",
-) | {
-    "_adam_step": "private: tests/test_optim.py",
-    "_sgd_step": "private: tests/test_optim.py",
-    "_nonzero": "private: nonzero, which has a row, is made of it",
-    "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
-}
+ELSEWHERE = (
+    dict.fromkeys(
+        "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
+        " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
+        " Tensor.uniform_ dropout_".split(),
+        "random: tests/test_random.py",
+    )
+    | dict.fromkeys(
+        "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split(),
+        "recurrent: tests/test_rnn.py",
+    )
+    | {
+        "_adam_step": "private: tests/test_optim.py",
+        "_sgd_step": "private: tests/test_optim.py",
+        "_nonzero": "private: nonzero, which has a row, is made of it",
+        "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
+    }
+)

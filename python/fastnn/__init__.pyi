@@ -214,6 +214,8 @@ from fastnn._C import (
     greater_equal as greater_equal,
     greater_equal_ as greater_equal_,
     group_norm as group_norm,
+    gru as gru,
+    gru_cell as gru_cell,
     gt as gt,
     gt_ as gt_,
     half as half,
@@ -287,6 +289,8 @@ from fastnn._C import (
     logspace as logspace,
     logsumexp as logsumexp,
     long as long,
+    lstm as lstm,
+    lstm_cell as lstm_cell,
     lt as lt,
     lt_ as lt_,
     masked_fill as masked_fill,
@@ -365,6 +369,10 @@ from fastnn._C import (
     reset_peak_memory_stats as reset_peak_memory_stats,
     reshape as reshape,
     rms_norm as rms_norm,
+    rnn_relu as rnn_relu,
+    rnn_relu_cell as rnn_relu_cell,
+    rnn_tanh as rnn_tanh,
+    rnn_tanh_cell as rnn_tanh_cell,
     roll as roll,
     round as round,
     round_ as round_,
@@ -506,6 +514,9 @@ from fastnn.autograd.grad_mode import (
     inference_mode as inference_mode,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
+)
+from fastnn.nn.utils.weight_norm import (
+    norm_except_dim as norm_except_dim,
 )
 from fastnn.random import (
     fork_rng as fork_rng,
