@@ -44,6 +44,7 @@ def network(kind: str) -> Any:
         parts = list(x.swapaxes(0, 1) if batch_first else x)
         params = list(params)
         finals: list[Any] = []
+        sides: list[Any] = []
         for layer, direction in itertools.product(range(layers), range(1 + both)):
             used = [params.pop(0) for _ in range(4 if biased else 2)]
             at = layer * (1 + both) + direction

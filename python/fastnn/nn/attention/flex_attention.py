@@ -128,6 +128,13 @@ def _transposed(counts: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
     return _ordered(_dense(counts, columns).transpose(-2, -1))
 
 
+def _check_blocks(kv_indices: Tensor, full_kv_num_blocks: Tensor | None, full_kv_indices: Tensor | None) -> None:
+    if kv_indices.dim() < 2:
+        raise RuntimeError("BlockMask must have at least 2 dimensions")
+    if (full_kv_num_blocks is None) != (full_kv_indices is None):
+        raise AssertionError("full_kv_num_blocks and full_kv_indices must be both provided or omitted")
+
+
 class BlockMask:
     """Which blocks of an attention matrix are computed: for each row of blocks, the columns in which there are some.
 
@@ -168,10 +175,7 @@ class BlockMask:
         BLOCK_SIZE: tuple[int, int] = (_DEFAULT_SPARSE_BLOCK_SIZE, _DEFAULT_SPARSE_BLOCK_SIZE),
         mask_mod: MaskMod = noop_mask,
     ) -> None:
-        if kv_indices.dim() < 2:
-            raise RuntimeError("BlockMask must have at least 2 dimensions")
-        if (full_kv_num_blocks is None) != (full_kv_indices is None):
-            raise AssertionError("full_kv_num_blocks and full_kv_indices must be both provided or omitted")
+        _check_blocks(kv_indices, full_kv_num_blocks, full_kv_indices)
         if (full_q_num_blocks is None) != (full_q_indices is None):
             raise AssertionError("full_q_num_blocks and full_q_indices must be both provided or omitted")
         self.seq_lengths = seq_lengths
@@ -212,8 +216,7 @@ class BlockMask:
             >>> mask.shape, mask.to_dense().tolist()
             ((1, 1, 8, 8), [[[[1, 0], [1, 1]]]])
         """
-        if kv_indices.dim() < 2:
-            raise RuntimeError("BlockMask must have at least 2 dimensions")
+        _check_blocks(kv_indices, full_kv_num_blocks, full_kv_indices)
         size = (BLOCK_SIZE, BLOCK_SIZE) if isinstance(BLOCK_SIZE, int) else BLOCK_SIZE
         if seq_lengths is None:
             seq_lengths = (kv_indices.shape[-2] * size[0], kv_indices.shape[-1] * size[1])
