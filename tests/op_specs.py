@@ -329,8 +329,9 @@ ELSEWHERE = (
         "random: tests/test_random.py",
     )
     | dict.fromkeys(
-        "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split(),
-        "recurrent: tests/test_rnn.py",
+        "view_as_real view_as_complex real imag complex polar angle conj conj_physical resolve_conj resolve_neg is_conj"
+        " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
+        "complex numbers: tests/test_complex.py",
     )
     | {
         "_adam_step": "private: tests/test_optim.py",
