@@ -310,33 +310,42 @@ def rows() -> dict[str, Spec]:
     """All rows by name."""
     import op_rows_math
     import op_rows_nn
+    import op_rows_rnn
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS]:
+    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS, *op_rows_rnn.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found
 
 
 # Operations that have no row, and where they are tested.
-ELSEWHERE = dict.fromkeys(
-    "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
-    " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
-    " Tensor.uniform_ dropout_".split(),
-    "random: tests/test_random.py",
-) | {
-    **dict.fromkeys(
+ELSEWHERE = (
+    dict.fromkeys(
+        "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
+        " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
+        " Tensor.uniform_ dropout_".split(),
+        "random: tests/test_random.py",
+    )
+    | dict.fromkeys(
+        "view_as_real view_as_complex real imag complex polar angle conj conj_physical resolve_conj resolve_neg is_conj"
+        " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
+        "complex numbers: tests/test_complex.py",
+    )
+    | dict.fromkeys(
         "binomial _standard_gamma _standard_gamma_grad _sample_dirichlet _dirichlet_grad".split(),
         "random: tests/test_distributions.py",
-    ),
-    **dict.fromkeys(
+    )
+    | dict.fromkeys(
         "_adadelta_step _adagrad_step _adamax_step _asgd_step _nadam_step _radam_step _rmsprop_step"
         " _rprop_step".split(),
         "private: tests/test_optim_more.py",
-    ),
-    "_adam_step": "private: tests/test_optim.py",
-    "_sgd_step": "private: tests/test_optim.py",
-    "_nonzero": "private: nonzero, which has a row, is made of it",
-    "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
-}
+    )
+    | {
+        "_adam_step": "private: tests/test_optim.py",
+        "_sgd_step": "private: tests/test_optim.py",
+        "_nonzero": "private: nonzero, which has a row, is made of it",
+        "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
+    }
+)

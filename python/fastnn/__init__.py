@@ -74,16 +74,8 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
-    "autograd",
     "distributions",
-    "finetune",
-    "linalg",
-    "nn",
-    "optim",
-    "random",
-    "serialization",
-    "special",
-    "utils",
+    *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
 )
 _LAZY_NAMES = {
     "save": "serialization",
@@ -96,6 +88,15 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
+    "norm_except_dim": "nn.utils.weight_norm",
+    "_weight_norm": "nn.utils.weight_norm",
+    "bartlett_window": "_spectral",
+    "blackman_window": "_spectral",
+    "hamming_window": "_spectral",
+    "hann_window": "_spectral",
+    "istft": "_spectral",
+    "kaiser_window": "_spectral",
+    "stft": "_spectral",
 }
 
 
