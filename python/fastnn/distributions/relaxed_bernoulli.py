@@ -65,12 +65,12 @@ class LogitRelaxedBernoulli(Distribution):
         probs = clamp_probs(self.probs.expand(shape))
         u = clamp_probs(fastnn.rand(shape, dtype=probs.dtype))
         noise = u.log() - (-u).log1p()
-        return (noise + probs.log() - (-probs).log1p()) / self.temperature  # type: ignore[no-any-return]  # type: ignore[no-any-return]
+        return (noise + probs.log() - (-probs).log1p()) / self.temperature  # type: ignore[no-any-return]
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._check(value)
         logits, value = broadcast_all(self.logits, value)
-        difference = logits - value * self.temperature
+        difference: Tensor = logits - value * self.temperature
         temperature = fastnn.as_tensor(self.temperature, dtype=value.dtype)
         return temperature.log() + difference - 2 * difference.exp().log1p()
 
