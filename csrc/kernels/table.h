@@ -16,6 +16,7 @@
 #include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/resample.h"
+#include "kernels/rnn.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
 #include "kernels/sort.h"
@@ -46,6 +47,7 @@ struct Kernels {
   const AttentionKernels* attention;
   const OptimKernels* optim;
   const RandomKernels* random;
+  const RnnKernels* rnn;
 };
 
 // The table in use.

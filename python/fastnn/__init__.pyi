@@ -3,6 +3,7 @@ import builtins
 
 from fastnn import (
     autograd as autograd,
+    distributions as distributions,
     fft as fft,
     finetune as finetune,
     linalg as linalg,
@@ -228,6 +229,8 @@ from fastnn._C import (
     greater_equal as greater_equal,
     greater_equal_ as greater_equal_,
     group_norm as group_norm,
+    gru as gru,
+    gru_cell as gru_cell,
     gt as gt,
     gt_ as gt_,
     half as half,
@@ -305,6 +308,8 @@ from fastnn._C import (
     logspace as logspace,
     logsumexp as logsumexp,
     long as long,
+    lstm as lstm,
+    lstm_cell as lstm_cell,
     lt as lt,
     lt_ as lt_,
     masked_fill as masked_fill,
@@ -387,6 +392,10 @@ from fastnn._C import (
     resolve_conj as resolve_conj,
     resolve_neg as resolve_neg,
     rms_norm as rms_norm,
+    rnn_relu as rnn_relu,
+    rnn_relu_cell as rnn_relu_cell,
+    rnn_tanh as rnn_tanh,
+    rnn_tanh_cell as rnn_tanh_cell,
     roll as roll,
     round as round,
     round_ as round_,
@@ -556,6 +565,9 @@ from fastnn.nn._functional.vision import (
 )
 from fastnn.nn.functional import (
     rrelu_ as rrelu_,
+)
+from fastnn.nn.utils.weight_norm import (
+    norm_except_dim as norm_except_dim,
 )
 from fastnn.random import (
     fork_rng as fork_rng,
