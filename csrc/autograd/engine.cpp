@@ -250,6 +250,9 @@ bool engine_wants(const Edge& edge) {
 
 bool Slots::wants(std::size_t i) const { return engine_wants(node_.edges[i]); }
 
+std::uint64_t current_task() { return t_task; }
+bool will_run(const Node& node) { return t_task != 0 && node.state.task == t_task && node.state.needed; }
+
 std::uint64_t nodes_run() { return g_nodes_run.load(); }
 
 std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::span<const Tensor> gradients,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "autograd/record.h"
+#include "bindings/overrides.h"
 #include "bindings/signature.h"
 // After Python.h.
 #include <structmember.h>
@@ -21,6 +22,7 @@ struct OpGroup {
   std::string name;       // as called: "add_"
   std::string qualified;  // "fastnn.add", "Tensor.add_"
   CallMode mode = CallMode::Function;
+  bool random = false;  // results differ from call to call
   std::vector<const Signature*> overloads;
   std::map<const Signature*, PyTypeObject*> named_tuples;
 };
@@ -182,10 +184,27 @@ PyObject* call_group(const OpGroup& group, PyObject* const* args, Py_ssize_t cou
   fail_no_overload(group, args, count, names);
 }
 
+// Calls interceptor(operation, args, kwargs); while it runs there is none.
+PyObject* call_interceptor(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  py::tuple positional(count);
+  for (Py_ssize_t i = 0; i < count; ++i) positional[i] = py::handle(args[i]);
+  py::dict kwargs;
+  const Py_ssize_t keywords = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  for (Py_ssize_t i = 0; i < keywords; ++i) kwargs[PyTuple_GET_ITEM(names, i)] = py::handle(args[count + i]);
+  return py::handle(random_interceptor)(py::handle(self), positional, kwargs).release().ptr();
+}
+
 PyObject* op_vectorcall(PyObject* self, PyObject* const* args, std::size_t flagged, PyObject* names) {
   return guarded<PyObject*>(nullptr, [&] {
     const OpGroup& group = *reinterpret_cast<OpObject*>(self)->group;
-    return call_group(group, args, PyVectorcall_NARGS(flagged), names);
+    const Py_ssize_t count = PyVectorcall_NARGS(flagged);
+    if (has_override(args, count + (names == nullptr ? 0 : PyTuple_GET_SIZE(names)))) [[unlikely]] {
+      return call_override(self, args, count, names);
+    }
+    if (group.random && random_interceptor != nullptr) [[unlikely]] {
+      return call_interceptor(self, args, count, names);
+    }
+    return call_group(group, args, count, names);
   });
 }
 
@@ -296,6 +315,8 @@ void add_overload(const std::string& space, const std::string& name, CallMode mo
   }
   OpGroup& group = *reinterpret_cast<OpObject*>(object)->group;
   group.overloads.push_back(signature);
+  const std::string_view family = signature->op->family;
+  group.random = family == "random" || family == "dropout";
   if (!signature->fields.empty()) group.named_tuples[signature] = make_named_tuple(group, *signature);
 }
 

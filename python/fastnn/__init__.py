@@ -73,7 +73,19 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
+_LAZY_MODULES = (
+    "autograd",
+    "finetune",
+    "func",
+    "linalg",
+    "nn",
+    "optim",
+    "overrides",
+    "random",
+    "serialization",
+    "special",
+    "utils",
+)
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
@@ -85,6 +97,7 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
+    "vmap": "func",
 }
 
 

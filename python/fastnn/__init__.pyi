@@ -4,15 +4,19 @@ import builtins
 from fastnn import (
     autograd as autograd,
     finetune as finetune,
+    func as func,
     linalg as linalg,
     nn as nn,
     optim as optim,
+    overrides as overrides,
     random as random,
     serialization as serialization,
     special as special,
     utils as utils,
 )
 from fastnn._C import (
+    DisableTorchFunction as DisableTorchFunction,
+    DisableTorchFunctionSubclass as DisableTorchFunctionSubclass,
     Generator as Generator,
     Node as Node,
     OutOfMemoryError as OutOfMemoryError,
@@ -506,6 +510,9 @@ from fastnn.autograd.grad_mode import (
     inference_mode as inference_mode,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
+)
+from fastnn.func._vmap import (
+    vmap as vmap,
 )
 from fastnn.random import (
     fork_rng as fork_rng,
