@@ -27,6 +27,8 @@ extern void (*check_interrupt)();
 extern void (*report_anomaly)(const Node& node);
 // The number of the backward pass that this thread is in; 0 outside of any.
 std::uint64_t current_task();
+// Whether the current backward pass adds to the gradients of all leaves that it reaches.
+bool task_is_full();
 // Whether the current backward pass runs this node, now or later.
 bool will_run(const Node& node);
 // Number of nodes that the engine has run in this process, for tests.

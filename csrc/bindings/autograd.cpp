@@ -443,6 +443,7 @@ void init_autograd(py::module_& module) {
     return py::make_tuple(edge.node, edge.slot);
   });
   module.def("_depends_on_others", &depends_on_others);
+  module.def("_is_checkpoint_valid", &task_is_full);
   module.def("_current_graph_task_id", [] { return static_cast<std::int64_t>(current_task()) - 1; });
   module.def("_will_engine_execute_node", [](const Ref<Node>& node) { return will_run(*node); });
 

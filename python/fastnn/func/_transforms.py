@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 from fastnn._C import Tensor
+from fastnn.autograd import _engine
 from fastnn.autograd.grad_mode import enable_grad
 from fastnn.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
@@ -142,6 +143,18 @@ def _followed_outside(outputs: Sequence[Any], inputs: Sequence[Any]) -> bool:
 
 def _zeros_for(gradients: Sequence[Tensor | None], inputs: Sequence[Tensor]) -> list[Tensor]:
     return [_C.zeros_like(x.detach()) if one is None else one for one, x in zip(gradients, inputs, strict=True)]
+
+
+def _batched_grad(
+    outputs: Sequence[Any], weights: Sequence[Any], keep: bool, create_graph: bool, inputs: Sequence[Any], capture: bool
+) -> list[Any]:
+    """What ``autograd.grad`` does once ``vmap`` is in use."""
+    if any(type(one) is BatchedTensor for one in (*outputs, *inputs, *weights)):
+        return pull_back(outputs, inputs, weights, create_graph)
+    return list(_C._run_backward(outputs, weights, keep, create_graph, inputs, capture))
+
+
+_engine.batched_grad = _batched_grad
 
 
 # --- vjp and jvp -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from fastnn import _C
 from fastnn._C import Tensor
 from fastnn.utils._pytree import TreeSpec, broadcast_to_and_flatten, tree_flatten, tree_unflatten
 
+from . import _custom_function as _custom_function
 from . import _rules as _rules
 from . import _rules_nn as _rules_nn
 from ._batched import BatchedTensor, Frame, frames, wrap
