@@ -526,3 +526,47 @@ def test_marks(library: Any) -> None:
 def test_record_function(library: Any) -> None:
     with library.autograd.profiler.record_function("part"):
         assert (library.ones(1) + 1).item() == 2.0
+
+
+# --- gradcheck ---------------------------------------------------------------------------------------------------------
+
+
+def wrong(library: Any) -> Any:
+    class Wrong(library.autograd.Function):  # type: ignore[misc, name-defined]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x**2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 3 * ctx.saved_tensors[0]
+
+    return Wrong.apply
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("fast_mode", [False, True])
+def test_gradcheck(library: Any, fast_mode: bool) -> None:
+    check = library.autograd.gradcheck
+    x = library.tensor([[0.5, 2.0], [1.0, -1.0]], dtype=library.float64, requires_grad=True)
+    y = library.tensor([0.3, 0.7], dtype=library.float64, requires_grad=True)
+    assert check(lambda a, b: (a.exp() * b, a.sum()), (x, y), fast_mode=fast_mode, check_grad_dtypes=True)
+    assert library.autograd.gradgradcheck(lambda a: a**3, (x,), fast_mode=fast_mode)
+    assert not check(wrong(library), (x,), fast_mode=fast_mode, raise_exception=False)
+    with pytest.raises(library.autograd.gradcheck.__globals__["GradcheckError"]):
+        check(wrong(library), (x,), fast_mode=fast_mode)
+    with pytest.raises(RuntimeError, match="stride 0"):
+        check(lambda a: a * 2, (y.detach().expand(2, 2).requires_grad_(),), fast_mode=fast_mode)
+    with pytest.raises(ValueError, match="at least one input"):
+        check(lambda a: a, (library.ones(1),))
+
+
+def test_gradcheck_of_forward_mode() -> None:
+    x = fastnn.tensor([0.5, 2.0], dtype=fastnn.float64, requires_grad=True)
+    assert fastnn.autograd.gradcheck(lambda a: a.sin(), (x,), check_forward_ad=True)
+    assert fastnn.autograd.gradgradcheck(lambda a: a.sin(), (x,), check_fwd_over_rev=True)
+    with pytest.raises(fastnn.autograd.GradcheckError, match="forward"):
+        fastnn.autograd.gradcheck(wrong(fastnn), (x,), check_forward_ad=True, check_backward_ad=False)
+    with pytest.warns(UserWarning, match="double precision"):
+        fastnn.autograd.gradcheck(lambda a: a, (fastnn.ones(1, requires_grad=True),), raise_exception=False)

@@ -91,6 +91,7 @@ class Node : public GraphNode {
   ~Node() override;
 
   const char* name() const { return name_; }
+  void rename(const char* name) { name_ = name; }
   EdgeList edges;
   std::uint64_t sequence;  // later nodes run first
   std::uint32_t outputs = 1;

@@ -107,6 +107,15 @@ Tensor make_view(const Tensor& self, Dims sizes, Dims strides, std::int64_t offs
   return view;
 }
 
+Tensor make_view_of(const Tensor& self, DType dtype, Dims sizes, Dims strides, std::int64_t offset) {
+  Tensor view = make_view(self, self.sizes(), self.strides(), self.storage_offset());
+  TensorImpl& impl = *view.impl();
+  impl.dtype = dtype;
+  impl.offset = offset;
+  impl.set_geometry(std::move(sizes), std::move(strides));
+  return view;
+}
+
 void check_in_place(const Tensor& self, const char* op) {
   TensorImpl& impl = *self.impl();
   FASTNN_CHECK(impl.storage->writable(), ErrorKind::Runtime, op, ": the memory of this tensor is read-only");
@@ -150,7 +159,7 @@ namespace {
 class CopySlices final : public Node {
  public:
   CopySlices(const Tensor& base, const Tensor& view, Ref<Node> function)
-      : Node("CopySlices"), base_(base.detached()), view_(view.detached()), function_(std::move(function)) {
+      : Node("torch::autograd::CopySlices"), base_(base.detached()), view_(view.detached()), function_(std::move(function)) {
     edges.push_back(gradient_edge(base));
     for (std::size_t i = 1; i < function_->edges.size(); ++i) edges.push_back(function_->edges[i]);
   }

@@ -86,6 +86,7 @@ struct Wrapper {
   PyObject* operator()(double value) const { return PyFloat_FromDouble(value); }
   PyObject* operator()(const Scalar& value) const {
     if (value.kind == Scalar::Kind::Bool) return PyBool_FromLong(value.i != 0);
+    if (value.is_complex()) return PyComplex_FromDoubles(value.d, value.imag);
     return value.is_float() ? PyFloat_FromDouble(value.d) : PyLong_FromLongLong(value.i);
   }
 };
@@ -129,6 +130,55 @@ PyObject* finish_out(const OpGroup& group, const Signature& signature, PyObject*
   return wrap_list(group, signature, targets);
 }
 
+// The nodes of operations that are made of others here, under the names that PyTorch's own nodes have. Keys are
+// beginnings of schemas.
+constexpr std::pair<std::string_view, const char*> kNodeNames[] = {
+    {"addmv(", "AddmvBackward0"},
+    {"addr(", "AddrBackward0"},
+    {"celu(", "CeluBackward0"},
+    {"clamp_max(", "ClampMaxBackward0"},
+    {"clamp_min(", "ClampMinBackward0"},
+    {"deg2rad(", "Deg2RadBackward0"},
+    {"flip(", "FlipBackward0"},
+    {"index_fill(", "IndexFillBackward0"},
+    {"masked_select(", "MaskedSelectBackward0"},
+    {"nn.binary_cross_entropy(", "BinaryCrossEntropyBackward0"},
+    {"nn.binary_cross_entropy_with_logits(", "BinaryCrossEntropyWithLogitsBackward0"},
+    {"nn.celu(", "CeluBackward0"},
+    {"pow(Scalar", "PowBackward2"},
+    {"rad2deg(", "Rad2DegBackward0"},
+    {"repeat(", "RepeatBackward0"},
+    {"roll(", "RollBackward0"},
+    {"scatter(Tensor input, int dim, Tensor index, Scalar", "ScatterBackward1"},
+    {"sgn(", "SgnBackward0"},
+    {"squeeze(Tensor input, int dim", "SqueezeBackward1"},
+    {"squeeze(Tensor input, int[] dim", "SqueezeBackward2"},
+    {"stack(", "StackBackward0"},
+    {"t(", "TBackward0"},
+    {"take(", "TakeBackward0"},
+    {"tile(", "RepeatBackward0"},
+    {"trace(", "TraceBackward0"},
+};
+
+const char* node_name(std::string_view schema) {
+  for (const auto& [start, name] : kNodeNames) {
+    if (schema.starts_with(start)) return name;
+  }
+  return nullptr;
+}
+
+// Names the node of a result, unless it is that of an argument.
+void name_node(const OpResult& result, const CallFrame& frame, const char* name) {
+  const auto* tensor = std::get_if<Tensor>(&result);
+  if (tensor == nullptr || !tensor->impl()->grad_fn) return;
+  const auto& node = tensor->impl()->grad_fn;
+  for (int i = 0; i < frame.tensor_count; ++i) {
+    const Tensor& argument = frame.tensors[static_cast<std::size_t>(i)];
+    if (argument.defined() && argument.impl()->grad_fn == node) return;
+  }
+  static_cast<Node*>(node.get())->rename(name);
+}
+
 PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& frame, PyObject* self) {
   const OpDef& op = *signature.op;
   if (group.mode == CallMode::InPlace) {
@@ -141,10 +191,11 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
   }
   if (op.flags & op_factory) check_device(frame.device ? frame.device : Py_None, group.name.c_str());
   OpResult result = op.call(op.function, frame.arguments.data());
+  if (signature.node_name != nullptr) name_node(result, frame, signature.node_name);
   if (frame.out != nullptr) return finish_out(group, signature, frame.out, result);
   if (frame.requires_grad) {
     const auto& tensor = std::get<Tensor>(result);
-    FASTNN_CHECK(tensor.is_floating(), ErrorKind::Runtime,
+    FASTNN_CHECK(tensor.is_differentiable(), ErrorKind::Runtime,
                  "Only Tensors of floating point and complex dtype can require gradients");
     tensor.impl()->requires_grad = true;
   }
@@ -345,6 +396,7 @@ void init_ops(py::module_& module) {
   for (const OpDef& op : op_registry()) {
     signatures().push_back(std::make_unique<Signature>(parse_schema(op)));
     Signature& signature = *signatures().back();
+    signature.node_name = node_name(op.schema);
     const std::string space = signature.name_space.empty() ? "" : signature.name_space + ".";
     if (op.flags & op_fn) add_overload(space, signature.name, CallMode::Function, &signature);
     if (op.flags & op_method) add_overload("", signature.name, CallMode::Method, &signature);

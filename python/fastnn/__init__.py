@@ -74,17 +74,8 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
-    "autograd",
-    "finetune",
-    "func",
-    "linalg",
-    "nn",
-    "optim",
-    "overrides",
-    "random",
-    "serialization",
-    "special",
-    "utils",
+    *("autograd", "fft", "finetune", "func", "linalg", "nn", "optim", "overrides", "random", "serialization"),
+    *("signal", "special", "utils"),
 )
 _LAZY_NAMES = {
     "save": "serialization",
@@ -98,6 +89,13 @@ _LAZY_NAMES = {
     "seed": "random",
     "set_rng_state": "random",
     "vmap": "func",
+    "bartlett_window": "_spectral",
+    "blackman_window": "_spectral",
+    "hamming_window": "_spectral",
+    "hann_window": "_spectral",
+    "istft": "_spectral",
+    "kaiser_window": "_spectral",
+    "stft": "_spectral",
 }
 
 

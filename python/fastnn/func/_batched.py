@@ -284,7 +284,7 @@ def _dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return result[0] if isinstance(result, Plain) else call.wrapped(result)
 
 
-_VALUE_ATTRIBUTES = {"data", "grad", "_grad", "_base"}
+_VALUE_ATTRIBUTES = {"data", "grad", "_grad", "_base", "real", "imag"}
 
 
 def _attribute(func: Any, access: str, args: tuple[Any, ...]) -> Any:
