@@ -89,6 +89,8 @@ _LAZY_NAMES = {
     "seed": "random",
     "set_rng_state": "random",
     "vmap": "func",
+    "norm_except_dim": "nn.utils.weight_norm",
+    "_weight_norm": "nn.utils.weight_norm",
     "bartlett_window": "_spectral",
     "blackman_window": "_spectral",
     "hamming_window": "_spectral",

@@ -5,11 +5,9 @@ from fastnn import (
     autograd as autograd,
     fft as fft,
     finetune as finetune,
-    func as func,
     linalg as linalg,
     nn as nn,
     optim as optim,
-    overrides as overrides,
     random as random,
     serialization as serialization,
     signal as signal,
@@ -17,8 +15,6 @@ from fastnn import (
     utils as utils,
 )
 from fastnn._C import (
-    DisableTorchFunction as DisableTorchFunction,
-    DisableTorchFunctionSubclass as DisableTorchFunctionSubclass,
     Generator as Generator,
     Node as Node,
     OutOfMemoryError as OutOfMemoryError,
@@ -231,6 +227,8 @@ from fastnn._C import (
     greater_equal as greater_equal,
     greater_equal_ as greater_equal_,
     group_norm as group_norm,
+    gru as gru,
+    gru_cell as gru_cell,
     gt as gt,
     gt_ as gt_,
     half as half,
@@ -308,6 +306,8 @@ from fastnn._C import (
     logspace as logspace,
     logsumexp as logsumexp,
     long as long,
+    lstm as lstm,
+    lstm_cell as lstm_cell,
     lt as lt,
     lt_ as lt_,
     masked_fill as masked_fill,
@@ -390,6 +390,10 @@ from fastnn._C import (
     resolve_conj as resolve_conj,
     resolve_neg as resolve_neg,
     rms_norm as rms_norm,
+    rnn_relu as rnn_relu,
+    rnn_relu_cell as rnn_relu_cell,
+    rnn_tanh as rnn_tanh,
+    rnn_tanh_cell as rnn_tanh_cell,
     roll as roll,
     round as round,
     round_ as round_,
@@ -543,8 +547,8 @@ from fastnn.autograd.grad_mode import (
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
 )
-from fastnn.func._vmap import (
-    vmap as vmap,
+from fastnn.nn.utils.weight_norm import (
+    norm_except_dim as norm_except_dim,
 )
 from fastnn.random import (
     fork_rng as fork_rng,
