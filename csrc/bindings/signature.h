@@ -52,8 +52,9 @@ struct Signature {
   std::vector<std::string> fields;  // of a named tuple
   bool returns_list = false;
   std::vector<Param> params;
-  int positional = 0;        // parameters that may be passed by position
-  std::string text() const;  // for error messages and stubs
+  const char* node_name = nullptr;  // of the backward graph, where the operation's last step has another
+  int positional = 0;               // parameters that may be passed by position
+  std::string text() const;         // for error messages and stubs
 };
 
 Signature parse_schema(const OpDef& op);

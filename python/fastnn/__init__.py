@@ -75,7 +75,8 @@ newaxis = None
 
 _LAZY_MODULES = (
     "distributions",
-    *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
+    *("autograd", "fft", "finetune", "func", "linalg", "nn", "optim", "overrides", "random", "serialization"),
+    *("signal", "special", "utils"),
 )
 _LAZY_NAMES = {
     **dict.fromkeys(
@@ -102,6 +103,7 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
+    "vmap": "func",
     "norm_except_dim": "nn.utils.weight_norm",
     "_weight_norm": "nn.utils.weight_norm",
     "bartlett_window": "_spectral",

@@ -359,6 +359,42 @@ def _no_grad() -> Any:
     return no_grad()
 
 
+# --- subclasses ------------------------------------------------------------------------------------------------------
+
+
+def _as_class(result: Any, cls: Any) -> Any:
+    """The tensors of a result as objects of a class."""
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)):
+        items = [_as_class(one, cls) for one in result]
+        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
+    return result
+
+
+def _torch_function(cls: Any, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    """What an operation on a subclass does unless the class says otherwise: its results are of the subclass too."""
+    if not all(issubclass(cls, one) for one in types):
+        return NotImplemented
+    with _C.DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+    if cls is Tensor or isinstance(result, (bool, int, float, str)) or result is None:
+        return result
+    from .overrides import get_default_nowrap_functions
+
+    return result if func in get_default_nowrap_functions() else _as_class(result, cls)
+
+
+def _overridable(name: str, method: Callable[..., Any]) -> Any:
+    wrapped = _C._overridable(method)
+    wrapped.__name__, wrapped.__qualname__ = name, f"Tensor.{name}"
+    return wrapped
+
+
+# Methods that work through others, which ask for overrides themselves.
+_NOT_OVERRIDABLE = {"__iter__", "__reduce_ex__", "__torch_function__"}
+
+
 def _install() -> None:
     from ._tensor_pickle import _deepcopy_, _reduce_ex_
 
@@ -393,6 +429,7 @@ def _install() -> None:
         "is_pinned": is_pinned,
         "is_shared": is_shared,
         "is_same_size": is_same_size,
+        "__torch_function__": classmethod(_torch_function),
     }
     for name, dtype in (
         ("float", _C.float32),
@@ -414,7 +451,7 @@ def _install() -> None:
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims", "as_strided"):
         methods[f"{name}_"] = _in_place_view(name)
     for name, method in methods.items():
-        setattr(Tensor, name, method)
+        setattr(Tensor, name, method if name in _NOT_OVERRIDABLE else _overridable(name, method))
     Tensor.__module__ = "fastnn"
 
 
