@@ -307,12 +307,13 @@ def weighted(framework: Any, results: Sequence[Any]) -> Any:
 
 def rows() -> dict[str, Spec]:
     """All rows by name."""
+    import op_rows_linalg
     import op_rows_math
     import op_rows_nn
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS]:
+    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS, *op_rows_linalg.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found
@@ -325,6 +326,12 @@ ELSEWHERE = dict.fromkeys(
     " Tensor.uniform_ dropout_".split(),
     "random: tests/test_random.py",
 ) | {
+    **dict.fromkeys(
+        "linalg.eigh linalg.svd svd linalg.qr qr geqrf orgqr ormqr linalg.householder_product linalg.lu lu lu_unpack"
+        " linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve lu_solve linalg.lstsq linalg.ldl_factor"
+        " linalg.ldl_factor_ex linalg.ldl_solve".split(),
+        "factors, with the properties that define them: tests/test_linalg.py",
+    ),
     "_adam_step": "private: tests/test_optim.py",
     "_sgd_step": "private: tests/test_optim.py",
     "_nonzero": "private: nonzero, which has a row, is made of it",

@@ -146,6 +146,8 @@ def find(name: str) -> Any:
 
 def function_of(op: Any) -> Callable[..., Any] | None:
     name = op.name
+    if isinstance(op.op, types.FunctionType) and op.op.__name__ == "<lambda>":  # makes its input of the samples
+        return rebind(op.op)
     found = find(name)
     if found is not None and callable(found) and not isinstance(found, type):
         return found

@@ -85,6 +85,8 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
+    "pca_lowrank": "_lowrank",
+    "svd_lowrank": "_lowrank",
 }
 
 
