@@ -124,6 +124,7 @@ class Spec:
     inplace: bool = True  # the method name_ does the same in place
     signed_zeros: bool = True  # False: which zero comes out is left open, as IEEE 754 does for minima and maxima
     nan_signs: bool = False  # depends on the sign of a NaN, which a conversion may lose
+    products: bool = False  # adds to a product, which may overflow on an instruction set without a fused operation
     lenient: tuple[str, ...] = ()  # dtypes that torch refuses and that work here
     gradients: float = 0.0  # relative error that torch's own gradients have
     note: str = ""

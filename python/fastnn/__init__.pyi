@@ -85,6 +85,7 @@ from fastnn._C import (
     bernoulli as bernoulli,
     bfloat16 as bfloat16,
     bincount as bincount,
+    binomial as binomial,
     bitwise_and as bitwise_and,
     bitwise_and_ as bitwise_and_,
     bitwise_left_shift as bitwise_left_shift,
