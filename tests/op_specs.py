@@ -311,30 +311,40 @@ def rows() -> dict[str, Spec]:
     import op_rows_linalg
     import op_rows_math
     import op_rows_nn
+    import op_rows_rnn
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS, *op_rows_linalg.ROWS]:
+    modules = (op_rows_math, op_rows_tensor, op_rows_nn, op_rows_rnn, op_rows_linalg)
+    for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found
 
 
 # Operations that have no row, and where they are tested.
-ELSEWHERE = dict.fromkeys(
-    "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
-    " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
-    " Tensor.uniform_ dropout_".split(),
-    "random: tests/test_random.py",
-) | {
-    **dict.fromkeys(
-        "linalg.eigh linalg.svd svd linalg.qr qr geqrf orgqr ormqr linalg.householder_product linalg.lu lu lu_unpack"
-        " linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve lu_solve linalg.lstsq linalg.ldl_factor"
-        " linalg.ldl_factor_ex linalg.ldl_solve".split(),
+ELSEWHERE = (
+    dict.fromkeys(
+        "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
+        " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
+        " Tensor.uniform_ dropout_".split(),
+        "random: tests/test_random.py",
+    )
+    | dict.fromkeys(
+        "view_as_real view_as_complex real imag complex polar angle conj conj_physical resolve_conj resolve_neg is_conj"
+        " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
+        "complex numbers: tests/test_complex.py",
+    )
+    | dict.fromkeys(
+        "linalg.eig linalg.eigvals linalg.eigh linalg.svd svd linalg.qr qr geqrf orgqr ormqr lu lu_unpack linalg.lu"
+        " linalg.householder_product linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve lu_solve linalg.lstsq"
+        " linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve".split(),
         "factors, with the properties that define them: tests/test_linalg.py",
-    ),
-    "_adam_step": "private: tests/test_optim.py",
-    "_sgd_step": "private: tests/test_optim.py",
-    "_nonzero": "private: nonzero, which has a row, is made of it",
-    "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
-}
+    )
+    | {
+        "_adam_step": "private: tests/test_optim.py",
+        "_sgd_step": "private: tests/test_optim.py",
+        "_nonzero": "private: nonzero, which has a row, is made of it",
+        "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
+    }
+)

@@ -14,9 +14,9 @@ enum class Form : char { Plain = 'N', Transposed = 'T', Adjoint = 'C' };
 enum class LeastSquares : std::uint8_t { Gels, Gelsy, Gelsd, Gelss };
 
 // Views are stacks of matrices [..., rows, columns], each stored column by column without gaps, or of vectors [..., n];
-// what is only read may have strides of 0 between the matrices. The dtype is that of the first argument, and float32 or
-// float64. Results replace the first argument. `info` (int32, one a matrix, contiguous) gets LAPACK's code: 0, or where
-// the factorisation failed.
+// what is only read may have strides of 0 between the matrices. The dtype is that of the first argument: float32,
+// float64 or complex; eigenvalues of Hermitian matrices, singular values are real. Results replace the first argument.
+// `info` (int32, one a matrix, contiguous) gets LAPACK's code: 0, or where the factorisation failed.
 struct LinalgKernels {
   // The Cholesky factor in one triangle, zeros in the other.
   void (*cholesky)(const View& a, const View& info, bool upper);
@@ -39,6 +39,8 @@ struct LinalgKernels {
   void (*ldl_solve)(const View& b, const View& ld, const View& pivots, bool hermitian);
   // Eigenvalues of the symmetric (Hermitian) `a` in ascending order; `a` becomes the eigenvectors if wanted.
   void (*eigh)(const View& a, const View& values, const View& info, bool upper, bool vectors);
+  // Eigenvalues and, unless `vectors` has no data, eigenvectors of length 1: complex for every `a`, which is lost.
+  void (*eig)(const View& a, const View& values, const View& vectors, const View& info);
   // Singular values in descending order, u [m, m] or [m, k], vh [n, n] or [k, n]; no vectors when these have no data.
   void (*svd)(const View& a, const View& u, const View& values, const View& vh, const View& info);
   // b [max(m, n), k]: the solution in the first n rows. `rank` (int64) and `singular` may have no data.

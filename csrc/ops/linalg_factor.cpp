@@ -21,8 +21,7 @@ std::string not_definite(int code) {
 
 // L^-H (the Hermitian part of tril(L^H G), as a matrix whose lower half it is) L^-1.
 Tensor cholesky_gradient(const Tensor& g, const Tensor& l) {
-  const Tensor product = tril(adjoint(l) % g);
-  const Tensor symmetric = (product + adjoint(tril(product, -1))) * 0.5;
+  const Tensor symmetric = hermitian_of_triangle(tril(adjoint(l) % g)) * 0.5;
   return solve_triangular(l, solve_triangular(adjoint(l), symmetric, true), false, false);
 }
 
@@ -167,8 +166,7 @@ Tensor tall_qr_gradient(const Tensor& gq, const Tensor& gr, const Tensor& q, con
     const Tensor product = adjoint(q) % gq;
     inner = inner.defined() ? inner - product : -product;
   }
-  const Tensor upper = triu(inner);
-  const Tensor whole = q % (upper + adjoint(triu(upper, 1)));
+  const Tensor whole = q % hermitian_of_triangle(triu(inner));
   return solve_triangular(adjoint(r), gq.defined() ? gq + whole : whole, false, false);
 }
 
@@ -225,7 +223,7 @@ Tensor reflect(const Tensor& a, const Tensor& tau, const Tensor& c, bool adjoint
     const std::int64_t i = adjoint_product ? step : k - 1 - step;
     const Tensor v = narrow(vectors, -1, i, 1);
     const Tensor factor = as_column(narrow(tau, -1, i, 1));
-    result = result - factor * (v % (adjoint(v) % result));
+    result = result - (adjoint_product ? conj(factor) : factor) * (v % (adjoint(v) % result));
   }
   return result;
 }
@@ -279,7 +277,7 @@ Tensor ormqr(const Tensor& a, const Tensor& tau, const Tensor& other, bool left,
   }
   Tensor result = column_copy(other);
   lapack().apply_orthogonal(result.view(), in_columns(a).view(), contiguous(tau).view(), left,
-                            transpose ? Form::Transposed : Form::Plain);
+                            transpose ? Form::Adjoint : Form::Plain);
   return result;
 }
 

@@ -31,7 +31,7 @@ MatrixDims check_norm(const Tensor& a, IntSpan dim, OptionalDType dtype) {
   const MatrixDims dims{wrap_dim(dim[0], a.ndim(), op), wrap_dim(dim[1], a.ndim(), op)};
   FASTNN_CHECK(dims.first != dims.second, ErrorKind::Runtime, op, ": dims must be different. Got (", dim[0], ", ",
                dim[1], ")");
-  FASTNN_CHECK(!dtype || is_floating(*dtype), ErrorKind::Runtime, op,
+  FASTNN_CHECK(!dtype || is_differentiable(*dtype), ErrorKind::Runtime, op,
                ": dtype should be floating point or complex, got ", dtype.value_or(DType::Int64));
   return dims;
 }
@@ -109,7 +109,7 @@ Tensor taylor(const Tensor& x) {
 // Scaling by a power of two, the polynomial, and squaring as often (Higham, Functions of Matrices, ch. 10).
 Tensor exponential(const Tensor& a) {
   // The one-norm up to which the polynomial is exact to rounding.
-  const double reach = a.dtype() == DType::Float64 ? 0.78 : 2.0;
+  const double reach = to_real(a.dtype()) == DType::Float64 ? 0.78 : 2.0;
   const std::int64_t rows[] = {-2};
   const std::int64_t columns[] = {-1};
   const Tensor norm = amax(sum(abs(a), IntSpan(rows)), IntSpan(columns));
@@ -166,7 +166,7 @@ Tensor vecdot(const Tensor& x, const Tensor& y, std::int64_t dim) {
   check_floating(op, x);
   check_equal_dtypes(op, x, y, "x", "y");
   const std::int64_t dims[] = {dim};
-  return sum(x * y, IntSpan(dims));
+  return sum(conj(x) * y, IntSpan(dims));
 }
 
 Tensor linalg_diagonal(const Tensor& a, std::int64_t offset, std::int64_t dim1, std::int64_t dim2) {

@@ -15,8 +15,8 @@ void check_square(const char* op, const Tensor& a, const char* name) {
                " must be batches of square matrices, but they are ", rows_of(a), " by ", columns_of(a), " matrices");
 }
 void check_floating(const char* op, const Tensor& a) {
-  FASTNN_CHECK(a.is_floating(), ErrorKind::Runtime, op, ": Expected a floating point or complex tensor as input. Got ",
-               a.dtype());
+  FASTNN_CHECK(a.is_differentiable(), ErrorKind::Runtime, op,
+               ": Expected a floating point or complex tensor as input. Got ", a.dtype());
 }
 void check_precision(const char* op, const Tensor& a) {
   check_floating(op, a);
@@ -67,8 +67,13 @@ Tensor expand_batch(const Tensor& a, const Dims& batch) {
   return batch_of(a) == batch ? a : expand(a, with_matrix(batch, rows_of(a), columns_of(a)));
 }
 
+Tensor hermitian_of_triangle(const Tensor& triangle) {
+  return (triangle + adjoint(triangle)) * (1.0 - eye(columns_of(triangle), to_real(triangle.dtype())) * 0.5);
+}
+
 double epsilon(DType dtype) {
-  return dtype == DType::Float64 ? std::numeric_limits<double>::epsilon() : std::numeric_limits<float>::epsilon();
+  return to_real(dtype) == DType::Float64 ? std::numeric_limits<double>::epsilon()
+                                          : std::numeric_limits<float>::epsilon();
 }
 
 void record_no_derivative(const char* node, std::initializer_list<const Tensor*> outputs, Inputs inputs, ErrorKind kind,

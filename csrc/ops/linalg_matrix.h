@@ -6,6 +6,7 @@
 #include "autograd/record.h"
 #include "kernels/linalg.h"
 #include "ops/algebra.h"
+#include "ops/complex.h"
 #include "ops/factory.h"
 #include "ops/matmul.h"
 #include "ops/shape.h"
@@ -19,9 +20,9 @@ inline const LinalgKernels& lapack() { return linalg_kernels(); }
 // At least two dimensions; `name` is the argument's.
 void check_matrices(const char* op, const Tensor& a, const char* name = "A");
 void check_square(const char* op, const Tensor& a, const char* name = "A");
-// float32 or float64.
+// float32, float64 or complex.
 void check_precision(const char* op, const Tensor& a);
-// Floating of any precision.
+// Floating of any precision, or complex.
 void check_floating(const char* op, const Tensor& a);
 void check_equal_dtypes(const char* op, const Tensor& a, const Tensor& b, const char* name_a, const char* name_b);
 // LinAlgError for the first matrix with a positive code: `what(code)` says what is wrong with it.
@@ -47,7 +48,6 @@ Tensor expand_batch(const Tensor& a, const Dims& batch);
 // --- formulas --------------------------------------------------------------------------------------------------------
 
 inline Tensor operator%(const Tensor& a, const Tensor& b) { return batched_product(a, b); }  // the matrix product
-inline Tensor adjoint(const Tensor& a) { return matrix_transpose(a); }
 inline Tensor diagonals(const Tensor& a) { return diagonal(a, 0, -2, -1); }
 inline Tensor as_row(const Tensor& v) { return unsqueeze(v, -2); }
 inline Tensor as_column(const Tensor& v) { return unsqueeze(v, -1); }
@@ -55,6 +55,8 @@ inline Tensor eye_like(const Tensor& a) { return eye(columns_of(a), a.dtype()); 
 // Multiplies the columns (the rows) of `a` by the elements of `v`.
 inline Tensor scale_columns(const Tensor& a, const Tensor& v) { return a * as_row(v); }
 inline Tensor scale_rows(const Tensor& v, const Tensor& a) { return as_column(v) * a; }
+// The Hermitian matrix with this triangle beside its diagonal, and the real part of this diagonal.
+Tensor hermitian_of_triangle(const Tensor& triangle);
 // The distance from 1 to the next number of this dtype.
 double epsilon(DType dtype);
 // A derivative that is not defined: an error when it is asked for.

@@ -300,9 +300,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a, const Tensor& 
   const bool ranked = method != LeastSquares::Gels;
   const bool valued = method == LeastSquares::Gelsd || method == LeastSquares::Gelss;
   Tensor rank = ranked ? zeros(batch_of(a), DType::Int64) : Tensor::empty(Dims{0}, DType::Int64);
-  Tensor values =
-      valued ? zeros(with_vector(batch_of(a), std::min(m, n)), a.dtype()) : Tensor::empty(Dims{0}, a.dtype());
-  Tensor residuals = Tensor::empty(Dims{0}, a.dtype());
+  Tensor values = valued ? zeros(with_vector(batch_of(a), std::min(m, n)), to_real(a.dtype()))
+                         : Tensor::empty(Dims{0}, to_real(a.dtype()));
+  Tensor residuals = Tensor::empty(Dims{0}, to_real(a.dtype()));
   Tensor solution;
   {
     const GradModeGuard off(false);
@@ -313,7 +313,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a, const Tensor& 
     if (a.numel() > 0 && count > 0) {
       // One rank and one set of singular values for each matrix, though it may be solved for several right sides.
       Tensor all_ranks = ranked ? zeros(batch, DType::Int64) : Tensor();
-      Tensor all_values = valued ? zeros(with_vector(batch, std::min(m, n)), a.dtype()) : Tensor();
+      Tensor all_values = valued ? zeros(with_vector(batch, std::min(m, n)), to_real(a.dtype())) : Tensor();
       Tensor info = infos(batch);
       lapack().least_squares(x.view(), column_copy(expand_batch(a.detached(), batch)).view(),
                              ranked ? all_ranks.view() : View(), valued ? all_values.view() : View(), info.view(),
@@ -335,7 +335,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstsq(const Tensor& a, const Tensor& 
     if (m > n && method != LeastSquares::Gelsy && (!ranked || full_rank(rank, n))) {
       const Tensor rest = narrow(x, -2, n, m - n);
       const std::int64_t rows[] = {-2};
-      residuals = sum(rest * rest, IntSpan(rows));
+      residuals = sum(real(rest * conj(rest)), IntSpan(rows));
     }
     solution = vector ? squeeze(narrow(x, -2, 0, n), -1).detached() : narrow(x, -2, 0, n).detached();
   }
@@ -384,7 +384,7 @@ Tensor away_from_singular(const Tensor& lu, double size) {
   return where(zero, clamp(largest, Scalar(tiny), {}) * size, Scalar(0.0).wrapped());
 }
 
-// det(A) A^-H, which is the adjugate's adjoint.
+// The conjugate of det(A), times A^-H, which is the adjugate's adjoint.
 Tensor cofactors(const Tensor& a, const Factors& f) {
   if (a.numel() == 0) return zeros_like(a);
   const bool again = grad_mode().enabled;
@@ -393,7 +393,7 @@ Tensor cofactors(const Tensor& a, const Factors& f) {
   if (!again) {
     const Tensor lu = f.lu + scale_rows(shift, eye_like(a));
     const Tensor value = product_of_diagonal(lu) * sign_of(f.pivots, a.dtype());
-    return lu_solve(lu, f.pivots, as_column(as_column(value)) * eye_like(a), true, true);
+    return lu_solve(lu, f.pivots, as_column(as_column(conj(value))) * eye_like(a), true, true);
   }
   Tensor moved = a;
   if (count_nonzero(shift).item_int() > 0) {
@@ -402,7 +402,15 @@ Tensor cofactors(const Tensor& a, const Factors& f) {
     const Tensor rows = expand(as_column(pivot_rows(f.pivots, rows_of(a))), change.sizes());
     moved = a + scatter(zeros_like(change), -2, rows, change);
   }
-  return as_column(as_column(det(moved))) * adjoint(std::get<0>(inv_ex(moved)));
+  return as_column(as_column(conj(det(moved)))) * adjoint(std::get<0>(inv_ex(moved)));
+}
+
+// What multiplies A^-H in the gradient: both results depend on tr(A^-1 dA), the logarithm on its real part, and the
+// sign of a complex determinant on its imaginary part.
+Tensor slogdet_factor(const Tensor& g_sign, const Tensor& g_logarithm, const Tensor& sign_value) {
+  if (!sign_value.is_complex() || !g_sign.defined()) return g_logarithm;
+  const Tensor turn = imag(g_sign * conj(sign_value));
+  return complex(g_logarithm.defined() ? g_logarithm : zeros_like(turn), turn);
 }
 
 }  // namespace
@@ -471,14 +479,15 @@ std::tuple<Tensor, Tensor> slogdet(const Tensor& a) {
   {
     const GradModeGuard off(false);
     const Tensor diagonal = diagonals(f.lu);
-    sign_value = sign_of(f.pivots, a.dtype()) * prod(sign(diagonal), -1);
+    sign_value = sign_of(f.pivots, a.dtype()) * prod(sgn(diagonal), -1);
     logarithm = sum(log(abs(diagonal)), IntSpan(last));
   }
   if (needs_grad(a)) {
     record_outputs("LinalgSlogdetBackward0", {&sign_value, &logarithm}, {&a},
-                   [sa = save(a), f](std::span<const Tensor> g, Slots& d) {
-                     if (!g[1].defined()) return;
-                     const Tensor right = as_column(as_column(g[1])) * eye_like(f.lu);
+                   [sa = save(a), f, ss = save_output(sign_value)](std::span<const Tensor> g, Slots& d) {
+                     const Tensor factor = slogdet_factor(g[0], g[1], ss.get());
+                     if (!factor.defined()) return;
+                     const Tensor right = as_column(as_column(factor)) * eye_like(f.lu);
                      d[0] = grad_mode().enabled ? std::get<0>(solve_ex(adjoint(sa.get()), right))
                                                 : lu_solve(f.lu, f.pivots, right, true, true);
                    });

@@ -45,7 +45,7 @@ Eigen eigh_value(const char* op, const Tensor& a, std::string_view uplo, bool ve
   check_square(op, a);
   check_precision(op, a);
   const bool upper = is_upper(uplo);
-  Eigen result{Tensor::empty(with_vector(batch_of(a), rows_of(a)), a.dtype()), column_copy(a)};
+  Eigen result{Tensor::empty(with_vector(batch_of(a), rows_of(a)), to_real(a.dtype())), column_copy(a)};
   Tensor info = infos(batch_of(a));
   lapack().eigh(result.vectors.view(), result.values.view(), info.view(), upper, vectors);
   check_info(op, info, &no_eigenvalues);
@@ -79,6 +79,59 @@ Tensor linalg_eigvalsh(const Tensor& a, std::string_view uplo) {
   return needs_grad(a) ? std::get<0>(eigh_recorded(op, a, uplo)) : eigh_value(op, a, uplo, false).values;
 }
 
+// --- eigenvalues of any matrices -------------------------------------------------------------------------------------
+
+Eigen eig_value(const char* op, const Tensor& a, bool vectors) {
+  check_square(op, a);
+  check_precision(op, a);
+  FASTNN_CHECK(count_nonzero(isfinite(a.detached())).item_int() == a.numel(), ErrorKind::Runtime, op,
+               ": input tensor should not contain infs or NaNs.");
+  const DType dtype = to_complex(a.dtype());
+  Eigen result{Tensor::empty(with_vector(batch_of(a), rows_of(a)), dtype), Tensor()};
+  if (vectors) result.vectors = column_major(a.sizes(), dtype);
+  Tensor info = infos(batch_of(a));
+  lapack().eig(column_copy(a).view(), result.values.view(), vectors ? result.vectors.view() : View(), info.view());
+  check_info(op, info, &no_eigenvalues);
+  return result;
+}
+
+// V^-H (diag(gL) + (V^H gV - V^H V diag(real(V^H gV))) / conj(L_j - L_i)) V^H.
+Tensor eig_gradient(const Tensor& gl, const Tensor& gv, const Tensor& l, const Tensor& v) {
+  const Tensor vh = adjoint(v);
+  Tensor inner;
+  if (gv.defined()) {
+    const Tensor product = vh % gv;
+    inner = (product - scale_columns(vh % v, real(diagonals(product)))) / conj(differences(l));
+  }
+  if (gl.defined()) {
+    const Tensor diagonal = scale_rows(gl, eye_like(v));
+    inner = inner.defined() ? inner + diagonal : diagonal;
+  }
+  return solve(vh, inner % vh);
+}
+
+Eigen eig_recorded(const char* op, const Tensor& a) {
+  const Eigen result = eig_value(op, a, true);
+  if (needs_grad(a)) {
+    record_outputs("LinalgEigBackward0", {&result.values, &result.vectors}, {&a},
+                   [complex_input = a.is_complex(), sl = save_output(result.values, 0),
+                    sv = save_output(result.vectors, 1)](std::span<const Tensor> g, Slots& d) {
+                     const Tensor gradient = eig_gradient(g[0], g[1], sl.get(), sv.get());
+                     d[0] = complex_input ? gradient : real(gradient);
+                   });
+  }
+  return result;
+}
+
+std::tuple<Tensor, Tensor> linalg_eig(const Tensor& a) {
+  const Eigen result = eig_recorded("torch.linalg.eig", a);
+  return {result.values, result.vectors};
+}
+Tensor linalg_eigvals(const Tensor& a) {
+  constexpr const char* op = "torch.linalg.eigvals";
+  return needs_grad(a) ? eig_recorded(op, a).values : eig_value(op, a, false).values;
+}
+
 // --- singular values -------------------------------------------------------------------------------------------------
 
 struct Singular {
@@ -94,7 +147,7 @@ Singular svd_value(const Tensor& a, bool full_matrices, bool vectors) {
   const std::int64_t k = std::min(m, n);
   const Dims batch = batch_of(a);
   Singular s;
-  s.values = Tensor::empty(with_vector(batch, k), a.dtype());
+  s.values = Tensor::empty(with_vector(batch, k), to_real(a.dtype()));
   if (vectors) {
     s.u = column_major(with_matrix(batch, m, full_matrices ? m : k), a.dtype());
     s.vh = column_major(with_matrix(batch, full_matrices ? n : k, n), a.dtype());
@@ -134,6 +187,9 @@ Tensor svd_gradient(const Tensor& gu, const Tensor& gs, const Tensor& gvh, const
     inner = inner.defined() ? inner + term : term;
   }
   if (gs.defined()) inner = inner + scale_rows(gs, eye_like(inner));
+  if (u.is_complex() && gu.defined() && gvh.defined()) {
+    inner = inner + scale_rows(diagonals(antisymmetric(u_part)) / (2.0 * s), eye_like(inner));
+  }
   // What of gU (of gV) is outside of the space of U (of V).
   Tensor left = u % inner;
   if (gu.defined() && m > k) left = left + scale_columns(gu - u % u_part, reciprocal(s));
@@ -189,9 +245,8 @@ std::tuple<Tensor, Tensor, Tensor> torch_svd(const Tensor& a, bool some, bool co
 // Below which magnitude a singular value counts as zero, as a column for rows of singular values.
 Tensor threshold_of(const char* op, const Tensor& a, const Tensor& largest, const Tensor& atol, const Tensor& rtol) {
   for (const Tensor* tolerance : {&atol, &rtol}) {
-    FASTNN_CHECK(!tolerance->defined() || tolerance->is_floating() || is_integral(tolerance->dtype()),
-                 ErrorKind::Runtime, op, ": tolerances of complex type are not supported, got ",
-                 tolerance->defined() ? tolerance->dtype() : DType::Bool);
+    FASTNN_CHECK(!tolerance->defined() || !tolerance->is_complex(), ErrorKind::Runtime, op,
+                 ": tolerances of complex type are not supported");
   }
   const DType dtype = largest.dtype();
   const Tensor absolute = atol.defined() ? as_column(to_dtype(atol.detached(), dtype)) : number(0);
@@ -255,7 +310,7 @@ Tensor condition_by_norm(const Tensor& a, const Ord& p, const char* name) {
   FASTNN_CHECK(rows_of(a) == columns_of(a), ErrorKind::Runtime, "linalg.cond(ord=", name,
                "): A must be batches of square matrices, but they are ", rows_of(a), " by ", columns_of(a),
                " matrices");
-  if (a.numel() == 0) return zeros(batch_of(a), a.dtype());
+  if (a.numel() == 0) return zeros(batch_of(a), to_real(a.dtype()));
   const auto [inverse, info] = inv_ex(a);
   const Tensor singular = ne(info, Scalar(0).wrapped());
   const Tensor finite = masked_fill(inverse, as_column(as_column(singular)), Scalar(0));
@@ -269,7 +324,7 @@ Tensor cond(const Tensor& a, const std::optional<Scalar>& p) {
   const double ord = p ? p->to_double() : 2;
   if (ord == 2 || ord == -2) {
     const Tensor s = svdvals(a);
-    if (s.sizes().back() == 0) return zeros(batch_of(a), a.dtype());
+    if (s.sizes().back() == 0) return zeros(batch_of(a), s.dtype());
     const Tensor first = select(s, -1, 0);
     const Tensor last = select(s, -1, -1);
     return ord == 2 ? first / last : last / first;
@@ -323,6 +378,8 @@ Tensor pinv(const Tensor& a, const Tensor& atol, const Tensor& rtol, bool hermit
 FASTNN_OPS(linalg_spectrum) {
   constexpr unsigned function = op_fn | op_out;
   constexpr unsigned every = op_fn | op_method | op_out;
+  op("linalg.eig(Tensor input) -> (Tensor eigenvalues, Tensor eigenvectors)", &linalg_eig, function);
+  op("linalg.eigvals(Tensor input) -> Tensor", &linalg_eigvals, function);
   op("linalg.eigh(Tensor input, str UPLO='L') -> (Tensor eigenvalues, Tensor eigenvectors)", &linalg_eigh, function);
   op("linalg.eigvalsh(Tensor input, str UPLO='L') -> Tensor", &linalg_eigvalsh, function);
   op("linalg.svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (Tensor U, Tensor S, Tensor Vh)",

@@ -5,6 +5,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 
@@ -132,6 +133,23 @@ bool any_overlap(TensorList params) {
   return false;
 }
 
+// Complex tensors as their parts: a step treats each part as a number of its own.
+class Parts {
+ public:
+  explicit Parts(TensorList tensors) : tensors_(tensors.begin(), tensors.end()) {
+    for (Tensor& tensor : tensors_) {
+      if (tensor.is_complex()) tensor = view_as_real(tensor.detached());
+    }
+  }
+  operator TensorList() const { return tensors_; }
+
+ private:
+  std::vector<Tensor> tensors_;
+};
+bool any_complex(TensorList tensors) {
+  return std::any_of(tensors.begin(), tensors.end(), [](const Tensor& tensor) { return tensor.is_complex(); });
+}
+
 // Makes the entries and launches the kernel: once for all, or one after the other where parameters share memory.
 template <class Entry, class Options, class Make>
 void launch_step(TensorList params, const Options& options, Make&& make,
@@ -159,6 +177,10 @@ void bump_versions(TensorList tensors) {
 
 void sgd_step(TensorList params, TensorList grads, TensorList momentum_buffers, double lr, double momentum,
               double dampening, double weight_decay, bool nesterov, bool maximize, bool first_step) {
+  if (any_complex(params)) {
+    return sgd_step(Parts(params), Parts(grads), Parts(momentum_buffers), lr, momentum, dampening, weight_decay,
+                    nesterov, maximize, first_step);
+  }
   static constexpr const char* kOp = "SGD.step()";
   const bool buffered = momentum != 0;
   const Role roles[] = {{"grads", grads}, {"momentum_buffers", momentum_buffers}};
@@ -179,6 +201,10 @@ void sgd_step(TensorList params, TensorList grads, TensorList momentum_buffers, 
 void adam_step(TensorList params, TensorList grads, TensorList exp_avgs, TensorList exp_avg_sqs,
                TensorList max_exp_avg_sqs, TensorList steps, double lr, double beta1, double beta2, double eps,
                double weight_decay, bool decoupled, bool amsgrad, bool maximize) {
+  if (any_complex(params)) {
+    return adam_step(Parts(params), Parts(grads), Parts(exp_avgs), Parts(exp_avg_sqs), Parts(max_exp_avg_sqs), steps,
+                     lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize);
+  }
   static constexpr const char* kOp = "Adam.step()";
   const Role roles[] = {
       {"grads", grads}, {"exp_avgs", exp_avgs}, {"exp_avg_sqs", exp_avg_sqs}, {"max_exp_avg_sqs", max_exp_avg_sqs}};

@@ -73,7 +73,9 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
+_LAZY_MODULES = (
+    *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
+)
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
@@ -87,6 +89,15 @@ _LAZY_NAMES = {
     "set_rng_state": "random",
     "pca_lowrank": "_lowrank",
     "svd_lowrank": "_lowrank",
+    "norm_except_dim": "nn.utils.weight_norm",
+    "_weight_norm": "nn.utils.weight_norm",
+    "bartlett_window": "_spectral",
+    "blackman_window": "_spectral",
+    "hamming_window": "_spectral",
+    "hann_window": "_spectral",
+    "istft": "_spectral",
+    "kaiser_window": "_spectral",
+    "stft": "_spectral",
 }
 
 

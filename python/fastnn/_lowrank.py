@@ -12,7 +12,7 @@ def _range_of(matrix: Tensor, rank: int, iterations: int) -> Tensor:
     """An orthonormal basis that nearly holds the range of a matrix: algorithm 4.4 of Halko, Martinsson and Tropp."""
     basis = linalg.qr(matrix @ _C.randn(matrix.shape[-1], rank, dtype=matrix.dtype)).Q
     for _ in range(iterations):
-        basis = linalg.qr(matrix.mT @ basis).Q
+        basis = linalg.qr(matrix.mH @ basis).Q
         basis = linalg.qr(matrix @ basis).Q
     return basis
 
@@ -52,10 +52,10 @@ def svd_lowrank(
     matrix = A if M is None else A - M
     wide = matrix.shape[-2] < matrix.shape[-1]
     if wide:
-        matrix = matrix.mT
+        matrix = matrix.mH
     basis = _range_of(matrix, q, niter)
-    left, values, right = linalg.svd(basis.mT @ matrix, full_matrices=False)
-    left, right = basis @ left, right.mT
+    left, values, right = linalg.svd(basis.mH @ matrix, full_matrices=False)
+    left, right = basis @ left, right.mH
     return (right, values, left) if wide else (left, values, right)
 
 
