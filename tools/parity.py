@@ -152,7 +152,8 @@ def find(name: str) -> Any:
 def function_of(op: Any) -> Callable[..., Any] | None:
     name = op.name
     of_tests = isinstance(op.op, types.FunctionType) and op.op.__module__.startswith("torch.testing")
-    if of_tests and name.startswith("nn.functional.embedding"):  # takes its arguments in another order
+    # Those take their arguments in another order, or make their input of the samples.
+    if of_tests and (name.startswith("nn.functional.embedding") or op.op.__name__ == "<lambda>"):
         return rebind(op.op)
     found = find(name)
     if found is not None and callable(found) and not isinstance(found, type):

@@ -104,6 +104,8 @@ _LAZY_NAMES = {
     "seed": "random",
     "set_rng_state": "random",
     "vmap": "func",
+    "pca_lowrank": "_lowrank",
+    "svd_lowrank": "_lowrank",
     "norm_except_dim": "nn.utils.weight_norm",
     "_weight_norm": "nn.utils.weight_norm",
     "bartlett_window": "_spectral",

@@ -11,6 +11,7 @@ missing in a table, or in one too many, is an error.
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import keyword
 import re
@@ -644,13 +645,17 @@ def _namespace_stub(namespace: str) -> str:
     for name, operation in sorted(vars(getattr(_C, namespace, _Empty)).items()):
         if not name.startswith("_"):
             lines += _define(name, _operation_lines(name, operation, False, named))
+    classes = {value: name for name, value in vars(_C).items() if inspect.isclass(value)}
+    for name, value in sorted(vars(importlib.import_module(f"fastnn.{namespace}")).items()):
+        if inspect.isclass(value):
+            lines.append(f"{name} = {classes[value]}")
     body = "\n".join(lines)
     used = set(re.findall(r"\w+", body))
     imports = []
     for module, names in (
         ("collections.abc", ("Sequence",)),
         ("typing", ("Literal", "overload")),
-        ("fastnn._C", ("Generator", "Tensor", *re.findall(r"^_\w+", PRELUDE, re.MULTILINE), *named.fields)),
+        ("fastnn._C", (*classes.values(), *re.findall(r"^_\w+", PRELUDE, re.MULTILINE), *named.fields)),
     ):
         if found := sorted(used.intersection(names)):
             imports.append(f"from {module} import {', '.join(found)}")
