@@ -591,7 +591,6 @@ def test_loader_attributes():
 
 
 BAD_ARGUMENTS = [
-    ("worker processes are not supported yet, got num_workers=2; pass num_workers=0", {"num_workers": 2}),
     ("non-negative", {"num_workers": -1}),
     ("timeout", {"timeout": -1}),
     ("timeout=5", {"timeout": 5}),

@@ -15,4 +15,5 @@ PYBIND11_MODULE(_C, module) {
   init_dlpack(module);
   init_random(module);
   init_system(module);
+  init_modes(module);
 }

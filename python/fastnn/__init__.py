@@ -62,6 +62,7 @@ from fastnn._functions import (
     vsplit,
     vstack,
 )
+from fastnn._lazy_names import LAZY_NAMES as _LAZY_NAMES
 from fastnn._products import chain_matmul, einsum, tensordot
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
@@ -73,19 +74,46 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
-_LAZY_NAMES = {
-    "save": "serialization",
-    "load": "serialization",
-    "set_printoptions": "_tensor_str",
-    "default_generator": "random",
-    "fork_rng": "random",
-    "get_rng_state": "random",
-    "initial_seed": "random",
-    "manual_seed": "random",
-    "seed": "random",
-    "set_rng_state": "random",
-}
+_LAZY_MODULES = (
+    "__config__",
+    "_dynamo",
+    "_utils",
+    "accelerator",
+    "amp",
+    "autograd",
+    "backends",
+    "compiler",
+    "cpu",
+    "cuda",
+    "distributed",
+    "export",
+    "finetune",
+    "fx",
+    "hub",
+    "jit",
+    "library",
+    "linalg",
+    "mps",
+    "mtia",
+    "multiprocessing",
+    "nested",
+    "nn",
+    "onnx",
+    "optim",
+    "profiler",
+    "quantization",
+    "random",
+    "serialization",
+    "sparse",
+    "special",
+    "storage",
+    "testing",
+    "torch_version",
+    "types",
+    "utils",
+    "version",
+    "xpu",
+)
 
 
 def __getattr__(name: str) -> object:
@@ -96,7 +124,9 @@ def __getattr__(name: str) -> object:
         value = getattr(_importlib.import_module(f"fastnn.{_LAZY_NAMES[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'fastnn' has no attribute '{name}'")
+    from fastnn._missing import missing_attribute
+
+    return missing_attribute("torch")(name)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._missing import missing_attribute
 from . import functional, init, modules, parameter, utils
 from .modules import (
     CELU,
@@ -272,3 +273,5 @@ __all__ = [
     "parameter",
     "utils",
 ]
+
+__getattr__ = missing_attribute("torch.nn")
