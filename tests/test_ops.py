@@ -167,6 +167,7 @@ def test_every_row_is_an_operation() -> None:
     assert sorted(name for name in ELSEWHERE if name not in covered) == []
 
 
+@pytest.mark.asan
 @every(lambda s: s.reference is not None and s.values)
 def test_reference(spec: Spec) -> None:
     failures = Failures()
@@ -371,6 +372,7 @@ def test_derivatives(spec: Spec) -> None:
     failures.done()
 
 
+@pytest.mark.asan
 @every(lambda s: s.strided and s.values)
 def test_memory_layouts(spec: Spec) -> None:
     """Any strides give what contiguous memory gives: values and gradients."""
@@ -810,6 +812,7 @@ def test_signatures(spec: Spec) -> None:
     assert wanted in found
 
 
+@pytest.mark.asan
 @every()
 def test_errors(spec: Spec) -> None:
     """The row's mistakes, and those that anyone can make: PyTorch's exception types, and a message that names things."""

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/pointwise.h"
 #include "ops/registry.h"
@@ -17,6 +18,8 @@ T typed(V value) {
     return T(static_cast<float>(value));
   } else if constexpr (std::is_same_v<T, bool>) {
     return value != V(0);
+  } else if constexpr (is_complex_type<T>) {
+    return T(static_cast<decltype(T::re)>(value));
   } else {
     return static_cast<T>(value);
   }
@@ -24,8 +27,15 @@ T typed(V value) {
 
 void fill(const Tensor& tensor, const Scalar& value) {
   if (tensor.numel() == 0) return;
-  visit_dtype(tensor.dtype(), [&]<class T>() {
-    const T item = value.is_float() ? typed<T>(value.d) : typed<T>(value.i);
+  visit_any_dtype(tensor.dtype(), [&]<class T>() {
+    T item;
+    if constexpr (is_complex_type<T>) {
+      item = T(value.to_complex());
+    } else {
+      FASTNN_CHECK(value.imag == 0, ErrorKind::Runtime, "value cannot be converted to type ", info(tensor.dtype()).name,
+                   " without overflow");
+      item = value.kind >= Scalar::Kind::Float ? typed<T>(value.d) : typed<T>(value.i);
+    }
     std::fill_n(tensor.as<T>(), tensor.numel(), item);
   });
 }
@@ -102,7 +112,13 @@ Tensor arange_end(const Scalar& end, std::optional<DType> dtype) { return arange
 // From both ends to the middle, as PyTorch computes it, so that the last element is exactly `end`.
 Tensor linspace(const Scalar& start, const Scalar& end, std::int64_t steps, std::optional<DType> dtype) {
   FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "linspace: number of steps must be non-negative, got ", steps);
-  const DType result = dtype.value_or(default_dtype());
+  const DType result =
+      dtype.value_or(start.is_complex() || end.is_complex() ? to_complex(default_dtype()) : default_dtype());
+  if (is_complex(result)) {
+    const DType part = to_real(result);
+    return complex(linspace(start.to_double(), end.to_double(), steps, part),
+                   linspace(start.imag, end.imag, steps, part));
+  }
   Tensor out = Tensor::empty(Dims{steps}, result);
   visit_dtype(result, [&]<class T>() {
     T* data = out.as<T>();
@@ -118,6 +134,11 @@ Tensor linspace(const Scalar& start, const Scalar& end, std::int64_t steps, std:
   return out;
 }
 Tensor logspace(const Scalar& start, const Scalar& end, std::int64_t steps, double base, std::optional<DType> dtype) {
+  const bool is_complex = start.is_complex() || end.is_complex();
+  if (is_complex || (dtype && fastnn::is_complex(*dtype))) {
+    const Tensor exponents = linspace(start, end, steps, DType::Complex128);
+    return to_dtype(pow(Scalar(base).wrapped(), exponents), dtype.value_or(to_complex(default_dtype())));
+  }
   const Tensor exponents = linspace(start, end, steps, DType::Float64);
   double* data = exponents.as<double>();
   for (std::int64_t i = 0; i < steps; ++i) data[i] = std::pow(base, data[i]);
@@ -127,7 +148,7 @@ Tensor logspace(const Scalar& start, const Scalar& end, std::int64_t steps, doub
 Tensor eye_rectangle(std::int64_t n, std::int64_t m, std::optional<DType> dtype) {
   FASTNN_CHECK(n >= 0 && m >= 0, ErrorKind::Runtime, "eye: n and m must be greater or equal to 0, got ", n, " and ", m);
   Tensor out = zeros(Dims{n, m}, dtype.value_or(default_dtype()));
-  visit_dtype(out.dtype(), [&]<class T>() {
+  visit_any_dtype(out.dtype(), [&]<class T>() {
     for (std::int64_t i = 0; i < std::min(n, m); ++i) out.as<T>()[i * m + i] = typed<T>(1.0);
   });
   return out;
@@ -143,7 +164,7 @@ Tensor triangle(const Tensor& input, std::int64_t diagonal) {
   const std::int64_t rows = out.size(-2);
   const std::int64_t columns = out.size(-1);
   const std::int64_t batch = rows * columns == 0 ? 0 : out.numel() / (rows * columns);
-  visit_dtype(out.dtype(), [&]<class T>() {
+  visit_any_dtype(out.dtype(), [&]<class T>() {
     for (std::int64_t r = 0; r < batch * rows; ++r) {
       T* row = out.as<T>() + r * columns;
       const std::int64_t edge = std::clamp<std::int64_t>(r % rows + diagonal + (lower ? 1 : 0), 0, columns);

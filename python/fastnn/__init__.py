@@ -75,6 +75,7 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
+<<<<<<< HEAD
     "__config__",
     "_dynamo",
     "_utils",
@@ -114,6 +115,29 @@ _LAZY_MODULES = (
     "version",
     "xpu",
 )
+=======
+    *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
+)
+_LAZY_NAMES = {
+    "save": "serialization",
+    "load": "serialization",
+    "set_printoptions": "_tensor_str",
+    "default_generator": "random",
+    "fork_rng": "random",
+    "get_rng_state": "random",
+    "initial_seed": "random",
+    "manual_seed": "random",
+    "seed": "random",
+    "set_rng_state": "random",
+    "bartlett_window": "_spectral",
+    "blackman_window": "_spectral",
+    "hamming_window": "_spectral",
+    "hann_window": "_spectral",
+    "istft": "_spectral",
+    "kaiser_window": "_spectral",
+    "stft": "_spectral",
+}
+>>>>>>> main
 
 
 def __getattr__(name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import warnings
@@ -192,7 +193,7 @@ class DataLoader(Generic[T_co]):
         if self._iterator is None:
             self._iterator = _WorkersPass(self)
         else:
-            self._iterator.restart()
+            self._iterator.restart(self)
         return self._iterator
 
     def __getstate__(self) -> dict[str, Any]:
@@ -272,13 +273,14 @@ class _Pass:
     _base_seed: int
 
     def __init__(self, loader: DataLoader[Any]) -> None:
-        self._loader = loader
-        self._sampler = loader._index_sampler
-        self._begin()
+        self._begin(loader)
         # PyTorch draws the seed of its workers here, also when there are none: what is drawn later depends on it.
         self._base_seed = draw_seed(loader.generator)
 
-    def _begin(self) -> None:
+    def _begin(self, loader: DataLoader[Any]) -> None:
+        # A copy: a pass that its loader keeps would otherwise keep the loader, and both their workers, alive.
+        self._loader = copy.copy(loader)
+        self._sampler = loader._index_sampler
         self._indices = iter(self._sampler)
         self._yielded = 0
 
@@ -337,9 +339,9 @@ class _WorkersPass(_Pass):
         self._pool = _make_pool(loader, self._base_seed)
         self._start()
 
-    def restart(self) -> None:
+    def restart(self, loader: DataLoader[Any]) -> None:
         """Begin another pass with the same workers."""
-        self._begin()
+        self._begin(loader)
         for worker in range(self._loader.num_workers):
             self._pool.send(worker, Resume())
         self._start()
