@@ -310,10 +310,11 @@ def rows() -> dict[str, Spec]:
     """All rows by name."""
     import op_rows_math
     import op_rows_nn
+    import op_rows_rnn
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS]:
+    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS, *op_rows_rnn.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found

@@ -41,7 +41,10 @@ def test_script_keeps_its_arguments_folder_and_name(tmp_path: Path) -> None:
 def test_module_and_code(tmp_path: Path) -> None:
     (tmp_path / "tool.py").write_text("import sys, torch\nprint(torch.__name__, sys.argv[1:])\n")
     assert run("-m", "fastnn.run", "-m", "tool", "a", cwd=tmp_path) == "fastnn ['a']\n"
-    assert run("-m", "fastnn.run", "-c", "import torch, sys; print(torch.__name__, sys.argv)", "b") == "fastnn ['-c', 'b']\n"
+    assert (
+        run("-m", "fastnn.run", "-c", "import torch, sys; print(torch.__name__, sys.argv)", "b")
+        == "fastnn ['-c', 'b']\n"
+    )
 
 
 def test_exit_status_of_the_script(tmp_path: Path) -> None:
@@ -135,7 +138,9 @@ fastnn.install_as_torch()
 assert sys.meta_path == before
 """
     under_alias(code)
-    late = "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')\nimport fastnn\nfastnn.install_as_torch()"
+    late = (
+        "import sys, types\nsys.modules['torch'] = types.ModuleType('torch')\nimport fastnn\nfastnn.install_as_torch()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", late], env={**os.environ, "PYTHONPATH": PYTHON_PATH}, capture_output=True, text=True
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from typing import ClassVar
 
 import pytest
 
@@ -165,7 +166,7 @@ def test_other_threads_are_not_affected():
 
 
 class Double(fastnn.autograd.Function):
-    seen: list = []
+    seen: ClassVar[list] = []
 
     @staticmethod
     @custom_fwd(device_type="cpu", cast_inputs=fastnn.float32)

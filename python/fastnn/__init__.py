@@ -75,7 +75,6 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
-<<<<<<< HEAD
     "__config__",
     "_dynamo",
     "_utils",
@@ -88,6 +87,7 @@ _LAZY_MODULES = (
     "cuda",
     "distributed",
     "export",
+    "fft",
     "finetune",
     "fx",
     "hub",
@@ -105,6 +105,7 @@ _LAZY_MODULES = (
     "quantization",
     "random",
     "serialization",
+    "signal",
     "sparse",
     "special",
     "storage",
@@ -115,29 +116,6 @@ _LAZY_MODULES = (
     "version",
     "xpu",
 )
-=======
-    *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
-)
-_LAZY_NAMES = {
-    "save": "serialization",
-    "load": "serialization",
-    "set_printoptions": "_tensor_str",
-    "default_generator": "random",
-    "fork_rng": "random",
-    "get_rng_state": "random",
-    "initial_seed": "random",
-    "manual_seed": "random",
-    "seed": "random",
-    "set_rng_state": "random",
-    "bartlett_window": "_spectral",
-    "blackman_window": "_spectral",
-    "hamming_window": "_spectral",
-    "hann_window": "_spectral",
-    "istft": "_spectral",
-    "kaiser_window": "_spectral",
-    "stft": "_spectral",
-}
->>>>>>> main
 
 
 def __getattr__(name: str) -> object:

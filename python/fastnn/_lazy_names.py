@@ -10,7 +10,8 @@ _BY_MODULE = {
     "_ops": "classes ops",
     "_switches": """
         BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor Event FloatTensor HalfTensor IntTensor
-        LongTensor ShortTensor Stream SymBool SymFloat SymInt _assert cdouble cfloat chalf compiled_with_cxx11_abi
+        LongTensor ShortTensor Stream SymBool SymFloat SymInt _assert asarray
+        cdouble cfloat chalf compiled_with_cxx11_abi
         complex128 complex32 complex64 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz
         float8_e8m0fnu get_deterministic_debug_mode get_device_module get_float32_matmul_precision
         get_num_interop_threads int1 int2 int3 int4 int5 int6 int7 is_deterministic_algorithms_warn_only_enabled
@@ -28,6 +29,7 @@ _BY_MODULE = {
         is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
         set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
     """,
+    "_spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
     "compiler": "compile",
     "random": "default_generator fork_rng get_rng_state initial_seed manual_seed seed set_rng_state",
     "serialization": "load save",
