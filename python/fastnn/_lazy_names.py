@@ -31,6 +31,7 @@ _BY_MODULE = {
     """,
     "_spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
     "compiler": "compile",
+    "nn.utils.weight_norm": "_weight_norm norm_except_dim",
     "random": "default_generator fork_rng get_rng_state initial_seed manual_seed seed set_rng_state",
     "serialization": "load save",
     "storage": """
