@@ -6,6 +6,7 @@ from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
 from . import _sizes
+from .._missing import missing_attribute
 from ._functional.activation import (
     alpha_dropout,
     dropout1d,
@@ -443,3 +444,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+__getattr__ = missing_attribute("torch.nn.functional")
