@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
-from . import _sizes
 from .._missing import missing_attribute
+from . import _sizes
 from ._functional.activation import (
     alpha_dropout,
     dropout1d,
