@@ -135,6 +135,8 @@ class Spec:
         space, _, name = self.name.rpartition(".")
         if space == "nn":
             return getattr(framework.nn.functional, name)
+        if space == "special":
+            return getattr(framework.special, name)
         if space == "linalg":
             return getattr(framework._C.linalg if framework.__name__ == "fastnn" else framework.linalg, name)
         return getattr(framework.Tensor if space == "Tensor" else framework, name)
@@ -309,10 +311,13 @@ def rows() -> dict[str, Spec]:
     """All rows by name."""
     import op_rows_math
     import op_rows_nn
+    import op_rows_parts
+    import op_rows_special
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS]:
+    modules = (op_rows_math, op_rows_tensor, op_rows_nn, op_rows_parts, op_rows_special)
+    for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found
