@@ -328,9 +328,9 @@ def pairs() -> list[Spec]:
     rows: list[Spec] = []
     alpha = (*BINARY, *SCALARS, S(X(3, 4), X(4), alpha=2), S(X(3), 2, alpha=3), S(X(3), X(3), alpha=1.5).only(*FLOATS))
     for one in (
-        binary("add", plus, samples=(*alpha, S(X(3), True)), **fits),
-        binary("sub", minus, "subtract", dtypes=REALS, samples=alpha, **fits),
-        binary("rsub", lambda a, b, alpha=1: minus(b, a, alpha), dtypes=REALS, samples=alpha, **fits),
+        binary("add", plus, samples=(*alpha, S(X(3), True)), products=True, **fits),
+        binary("sub", minus, "subtract", dtypes=REALS, samples=alpha, products=True, **fits),
+        binary("rsub", lambda a, b, alpha=1: minus(b, a, alpha), dtypes=REALS, samples=alpha, products=True, **fits),
         binary("mul", np.multiply, "multiply", **fits),
         binary(
             "div",
@@ -479,6 +479,7 @@ def several() -> list[Spec]:
                 samples=(*TWO_THIRDS, *values),
                 dtypes=REALS,
                 pointwise=True,
+                products=True,
                 large=S(X(211, 307), X(307), X(211, 1)),
             )
         ],
@@ -496,6 +497,7 @@ def several() -> list[Spec]:
                 "lerp",
                 reference=lambda a, b, w: a + w * (np.asarray(b) - a),
                 pointwise=True,
+                products=True,
                 signed_zeros=False,
                 samples=(*TWO_THIRDS, S(X(3, 4), X(4), 0.25), S(X(3, 4), X(4), 0.75)),
                 large=S(X(211, 307), X(307), 0.3),

@@ -124,6 +124,7 @@ class Spec:
     inplace: bool = True  # the method name_ does the same in place
     signed_zeros: bool = True  # False: which zero comes out is left open, as IEEE 754 does for minima and maxima
     nan_signs: bool = False  # depends on the sign of a NaN, which a conversion may lose
+    products: bool = False  # adds to a product, which may overflow on an instruction set without a fused operation
     lenient: tuple[str, ...] = ()  # dtypes that torch refuses and that work here
     gradients: float = 0.0  # relative error that torch's own gradients have
     note: str = ""
@@ -324,14 +325,22 @@ def rows() -> dict[str, Spec]:
 
 
 # Operations that have no row, and where they are tested.
-ELSEWHERE = dict.fromkeys(
-    "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
-    " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
-    " Tensor.uniform_ dropout_".split(),
-    "random: tests/test_random.py",
-) | {
-    "_adam_step": "private: tests/test_optim.py",
-    "_sgd_step": "private: tests/test_optim.py",
-    "_nonzero": "private: nonzero, which has a row, is made of it",
-    "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
-}
+ELSEWHERE = (
+    dict.fromkeys(
+        "bernoulli Tensor.bernoulli_ Tensor.cauchy_ Tensor.exponential_ Tensor.geometric_ Tensor.log_normal_ multinomial"
+        " normal Tensor.normal_ poisson rand rand_like randint randint_like randn randn_like randperm Tensor.random_"
+        " Tensor.uniform_ dropout_".split(),
+        "random: tests/test_random.py",
+    )
+    | dict.fromkeys(
+        "view_as_real view_as_complex real imag complex polar angle conj conj_physical resolve_conj resolve_neg is_conj"
+        " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
+        "complex numbers: tests/test_complex.py",
+    )
+    | {
+        "_adam_step": "private: tests/test_optim.py",
+        "_sgd_step": "private: tests/test_optim.py",
+        "_nonzero": "private: nonzero, which has a row, is made of it",
+        "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
+    }
+)

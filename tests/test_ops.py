@@ -167,6 +167,7 @@ def test_every_row_is_an_operation() -> None:
     assert sorted(name for name in ELSEWHERE if name not in covered) == []
 
 
+@pytest.mark.asan
 @every(lambda s: s.reference is not None and s.values)
 def test_reference(spec: Spec) -> None:
     failures = Failures()
@@ -371,6 +372,7 @@ def test_derivatives(spec: Spec) -> None:
     failures.done()
 
 
+@pytest.mark.asan
 @every(lambda s: s.strided and s.values)
 def test_memory_layouts(spec: Spec) -> None:
     """Any strides give what contiguous memory gives: values and gradients."""
@@ -496,6 +498,11 @@ def extreme_sample(sample: Sample, dtype: str) -> Sample | None:
     return Sample(tuple(args), {k: v for k, v in sample.kwargs.items() if k != "inplace"})
 
 
+# Whether a product that is added to is rounded only with the sum; if not, it may overflow first.
+FUSED = fastnn._C.info()["isa"] != "base"
+HUGE = {"float64": 4e307, "float32": 8e37, "bfloat16": 8e37, "float16": 1e4}
+
+
 @every(lambda s: s.pointwise if s.extremes is None else s.extremes)
 def test_extreme_values(spec: Spec) -> None:
     """NaN, infinities, signed zeros, subnormal and huge numbers, as torch has them."""
@@ -526,6 +533,8 @@ def test_extreme_values(spec: Spec) -> None:
                 own = np.atleast_1d(reference_of(spec, make(fastnn, spec, 0, special, dtype))[0]) if checked else want
                 for i in range(got.size):
                     if spec.nan_signs and any(np.isnan(v[i]) for v in values):
+                        continue
+                    if spec.products and not FUSED and any(abs(v[i]) > HUGE[dtype] for v in values):
                         continue
                     least = max(spec.scale, TINY[dtype] / allowed if allowed else 0.0)  # subnormal results may be 0
                     wrong = all(
@@ -803,6 +812,7 @@ def test_signatures(spec: Spec) -> None:
     assert wanted in found
 
 
+@pytest.mark.asan
 @every()
 def test_errors(spec: Spec) -> None:
     """The row's mistakes, and those that anyone can make: PyTorch's exception types, and a message that names things."""

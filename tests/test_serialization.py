@@ -30,6 +30,8 @@ from fastnn.serialization import (
     safetensors,
 )
 
+pytestmark = pytest.mark.asan
+
 DTYPES = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()
 TYPED_ERRORS = (CheckpointError, pickle.UnpicklingError, EOFError)
 

@@ -87,6 +87,15 @@ Tensor make_view(const Tensor& self, Dims sizes, Dims strides, std::int64_t offs
   return view;
 }
 
+Tensor make_view_of(const Tensor& self, DType dtype, Dims sizes, Dims strides, std::int64_t offset) {
+  Tensor view = make_view(self, self.sizes(), self.strides(), self.storage_offset());
+  TensorImpl& impl = *view.impl();
+  impl.dtype = dtype;
+  impl.offset = offset;
+  impl.set_geometry(std::move(sizes), std::move(strides));
+  return view;
+}
+
 void check_in_place(const Tensor& self, const char* op) {
   TensorImpl& impl = *self.impl();
   FASTNN_CHECK(impl.storage->writable(), ErrorKind::Runtime, op, ": the memory of this tensor is read-only");

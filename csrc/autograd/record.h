@@ -164,7 +164,7 @@ void record_list(const char* name, const Tensor& output, TensorList inputs, F f)
   set_history(output, node);
 }
 
-// Several outputs; those that are not floating stay outside the graph.
+// Several outputs; those that have no gradients (integers, bool) stay outside the graph.
 template <class F>
 void record_outputs(const char* name, std::initializer_list<const Tensor*> outputs, Inputs inputs, F f) {
   Ref<Node> node(make_function_node(name, std::move(f)));
@@ -172,7 +172,7 @@ void record_outputs(const char* name, std::initializer_list<const Tensor*> outpu
   node->outputs = static_cast<std::uint32_t>(outputs.size());
   std::uint32_t slot = 0;
   for (const Tensor* output : outputs) {
-    if (output->is_floating()) set_history(*output, node, slot);
+    if (output->is_differentiable()) set_history(*output, node, slot);
     ++slot;
   }
 }
@@ -206,6 +206,8 @@ void record_pointwise(const char* name, const Tensor& output, Inputs inputs, F f
 
 // An alias of `self` that autograd knows as a view of it.
 Tensor make_view(const Tensor& self, Dims sizes, Dims strides, std::int64_t offset);
+// The same with elements of another type; the geometry is known to lie in the memory of `self`.
+Tensor make_view_of(const Tensor& self, DType dtype, Dims sizes, Dims strides, std::int64_t offset);
 // Throws where PyTorch forbids writing to `self` while gradients are recorded.
 void check_in_place(const Tensor& self, const char* op);
 // `self` as it was before an in-place write: the same memory, with its old history.

@@ -35,13 +35,14 @@ constexpr std::int32_t kCpu = 1;
 constexpr const char* kCapsule = "dltensor";
 constexpr const char* kUsedCapsule = "used_dltensor";
 
-enum Code : std::uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kBool = 6 };
+enum Code : std::uint8_t { kInt = 0, kUInt = 1, kFloat = 2, kBfloat = 4, kComplex = 5, kBool = 6 };
 
 DLDataType dlpack_type(DType dtype) {
   const auto bits = static_cast<std::uint8_t>(itemsize(dtype) * 8);
   if (dtype == DType::Bool) return {kBool, 8, 1};
   if (dtype == DType::BFloat16) return {kBfloat, 16, 1};
   if (is_floating(dtype)) return {kFloat, bits, 1};
+  if (is_complex(dtype)) return {kComplex, bits, 1};
   return {dtype == DType::UInt8 ? kUInt : kInt, bits, 1};
 }
 

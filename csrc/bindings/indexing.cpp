@@ -49,7 +49,7 @@ bool is_integer(PyObject* item) {
   if (PyBool_Check(item)) return false;
   if (is_tensor(item)) {
     const TensorImpl& impl = *impl_of(item);
-    return impl.sizes.empty() && !is_floating(impl.dtype) && impl.dtype != DType::Bool && impl.dtype != DType::UInt8;
+    return impl.sizes.empty() && is_integral(impl.dtype) && impl.dtype != DType::UInt8;
   }
   return PyLong_Check(item) || (PyIndex_Check(item) && !is_array_like(item));
 }

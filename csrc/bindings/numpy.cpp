@@ -19,6 +19,8 @@ namespace {
 std::optional<DType> dtype_of_format(const char* format, Py_ssize_t size) {
   if (format == nullptr) format = "B";
   if (*format == '@' || *format == '=' || *format == '<') ++format;
+  if (std::strcmp(format, "Zf") == 0) return DType::Complex64;
+  if (std::strcmp(format, "Zd") == 0) return DType::Complex128;
   if (std::strlen(format) != 1) return std::nullopt;
   switch (*format) {
     case '?':
@@ -79,6 +81,10 @@ const char* format_of(DType dtype) {
       return "?";
     case DType::BFloat16:
       return nullptr;
+    case DType::Complex64:
+      return "Zf";
+    case DType::Complex128:
+      return "Zd";
   }
   return nullptr;
 }
@@ -114,11 +120,11 @@ Tensor from_buffer_object(py::handle object, const char* op, bool copied = false
     }
   } guard{borrowed.get()};
   const auto dtype = dtype_of_format(buffer.format, buffer.itemsize);
-  FASTNN_CHECK(
-      dtype.has_value(), ErrorKind::Type, op, ": can't convert np.ndarray of type ",
-      py::hasattr(object, "dtype") ? py::str(object.attr("dtype")).cast<std::string>()
-                                   : std::string(buffer.format ? buffer.format : "?"),
-      ". The only supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool.");
+  FASTNN_CHECK(dtype.has_value(), ErrorKind::Type, op, ": can't convert np.ndarray of type ",
+               py::hasattr(object, "dtype") ? py::str(object.attr("dtype")).cast<std::string>()
+                                            : std::string(buffer.format ? buffer.format : "?"),
+               ". The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, "
+               "int8, uint8, and bool.");
   Dims sizes;
   Dims strides;
   std::int64_t extent = 1;
@@ -233,7 +239,8 @@ py::array to_numpy(const py::object& self, bool force) {
   for (const std::int64_t stride : tensor.strides()) strides.push_back(stride * itemsize(tensor.dtype()));
   // The array keeps the tensor's memory alive through a tensor object.
   const py::object owner = py::reinterpret_steal<py::object>(wrap(tensor.detached()));
-  py::array array(py::dtype(format), shape, strides, tensor.data(), owner);
+  const char* name = tensor.dtype() == DType::Complex64 ? "F" : tensor.dtype() == DType::Complex128 ? "D" : format;
+  py::array array(py::dtype(name), shape, strides, tensor.data(), owner);
   if (!tensor.storage()->writable())
     py::detail::array_proxy(array.ptr())->flags &= ~py::detail::npy_api::NPY_ARRAY_WRITEABLE_;
   return array;
@@ -297,7 +304,11 @@ void infer(py::handle data, int depth, NestedShape& shape) {
 
 template <class T>
 void store(T& place, const Scalar& scalar, DType dtype) {
-  if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
+  FASTNN_CHECK(is_complex_type<T> || scalar.imag == 0, ErrorKind::Runtime, "value cannot be converted to type ",
+               info(dtype).name, " without overflow");
+  if constexpr (is_complex_type<T>) {
+    place = T(scalar.to_complex());
+  } else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
     place = T(static_cast<float>(scalar.to_double()));
   } else if constexpr (std::is_same_v<T, bool>) {
     place = scalar.to_double() != 0.0;
@@ -315,7 +326,7 @@ void fill_nested(py::handle data, const Tensor& out, int depth, std::int64_t off
   if (depth == out.ndim() && !is_sequence(data) && !is_tensor(data.ptr())) {
     const auto scalar = scalar_of(data.ptr());
     if (!scalar) fail_element(data);
-    visit_dtype(out.dtype(), [&]<class T>() { store(out.as<T>()[offset], *scalar, out.dtype()); });
+    visit_any_dtype(out.dtype(), [&]<class T>() { store(out.as<T>()[offset], *scalar, out.dtype()); });
     return;
   }
   if (is_tensor(data.ptr()) || is_array(data)) {
@@ -358,7 +369,7 @@ Tensor make_tensor(const py::object& data, std::optional<DType> dtype, const py:
     }
   }
   Tensor result = tensor_from_data(data, dtype);
-  FASTNN_CHECK(!requires_grad || result.is_floating(), ErrorKind::Runtime,
+  FASTNN_CHECK(!requires_grad || result.is_differentiable(), ErrorKind::Runtime,
                "Only Tensors of floating point and complex dtype can require gradients");
   result.impl()->requires_grad = requires_grad;
   return result;

@@ -84,6 +84,7 @@ struct Wrapper {
   PyObject* operator()(double value) const { return PyFloat_FromDouble(value); }
   PyObject* operator()(const Scalar& value) const {
     if (value.kind == Scalar::Kind::Bool) return PyBool_FromLong(value.i != 0);
+    if (value.is_complex()) return PyComplex_FromDoubles(value.d, value.imag);
     return value.is_float() ? PyFloat_FromDouble(value.d) : PyLong_FromLongLong(value.i);
   }
 };
@@ -173,7 +174,7 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
   if (frame.out != nullptr) return finish_out(group, signature, frame, result);
   if (frame.requires_grad) {
     const auto& tensor = std::get<Tensor>(result);
-    FASTNN_CHECK(tensor.is_floating(), ErrorKind::Runtime,
+    FASTNN_CHECK(tensor.is_differentiable(), ErrorKind::Runtime,
                  "Only Tensors of floating point and complex dtype can require gradients");
     tensor.impl()->requires_grad = true;
   }

@@ -226,7 +226,7 @@ bool set_int(PyObject* object, std::int64_t& value) {
   if (PyFloat_Check(object) || !PyIndex_Check(object)) return false;
   if (is_tensor(object)) {
     const Tensor tensor = tensor_of(object);
-    if (tensor.is_floating() || tensor.numel() != 1) return false;
+    if (tensor.is_differentiable() || tensor.numel() != 1) return false;
     value = tensor.item_int();
     return true;
   }
@@ -342,12 +342,12 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
         return true;
       }
       if (is_tensor(object)) {
-        if (tensor_of(object).numel() != 1) return false;
+        if (tensor_of(object).numel() != 1 || tensor_of(object).is_complex()) return false;
         argument.d = tensor_of(object).item_double();
         return true;
       }
       const auto scalar = scalar_of(object);
-      if (!scalar) return false;
+      if (!scalar || scalar->is_complex()) return false;
       argument.d = scalar->to_double();
       return true;
     }
@@ -367,9 +367,7 @@ bool set_argument(const Param& param, PyObject* object, Argument& argument, Call
       if (is_tensor(object)) {
         const Tensor tensor = tensor_of(object);
         if (tensor.numel() != 1 || tensor.ndim() != 0 || tensor.requires_grad()) return false;
-        argument.scalar = tensor.is_floating()            ? Scalar(tensor.item_double())
-                          : tensor.dtype() == DType::Bool ? Scalar(tensor.item_int() != 0)
-                                                          : Scalar(tensor.item_int());
+        argument.scalar = item(tensor);
         return true;
       }
       const auto scalar = scalar_of(object);

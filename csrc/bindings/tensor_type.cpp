@@ -5,7 +5,10 @@
 #include "bindings/python.h"
 // After Python.h.
 #include <structmember.h>
+#include "ops/complex.h"
+#include "ops/copy.h"
 #include "ops/elementwise.h"
+#include "ops/factory.h"
 #include "ops/shape.h"
 
 namespace fastnn::python {
@@ -140,7 +143,7 @@ int set_requires_grad(PyObject* self, PyObject* value, void*) {
     FASTNN_CHECK(!impl.grad_fn || on, ErrorKind::Runtime,
                  "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
                  "a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
-    FASTNN_CHECK(!on || is_floating(impl.dtype), ErrorKind::Runtime,
+    FASTNN_CHECK(!on || is_differentiable(impl.dtype), ErrorKind::Runtime,
                  "only Tensors of floating point and complex dtype can require gradients");
     FASTNN_CHECK(!(on && impl.inference && !grad_mode().inference), ErrorKind::Runtime,
                  "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
@@ -212,7 +215,7 @@ int set_data(PyObject* self, PyObject* value, void*) {
                  value ? Py_TYPE(value)->tp_name : "nothing");
     const Tensor source = tensor_of(value);
     TensorImpl& impl = *impl_of(self);
-    FASTNN_CHECK(!impl.requires_grad || source.is_floating(), ErrorKind::Runtime,
+    FASTNN_CHECK(!impl.requires_grad || source.is_differentiable(), ErrorKind::Runtime,
                  "data set to a tensor that requires gradients must be floating point or complex dtype");
     impl.storage = source.storage();
     impl.offset = source.storage_offset();
@@ -258,6 +261,31 @@ PyObject* get_matrix_transposed(PyObject* self, void*) {
     return wrap(transpose(tensor_of(self), -2, -1));
   });
 }
+PyObject* get_real(PyObject* self, void*) {
+  return get(self, [&](TensorImpl&) { return wrap(real(tensor_of(self))); });
+}
+PyObject* get_imag(PyObject* self, void*) {
+  return get(self, [&](TensorImpl&) { return wrap(imag(tensor_of(self))); });
+}
+// x.real = value copies the value into the part.
+template <Tensor (*part)(const Tensor&)>
+int set_part(PyObject* self, PyObject* value, void*) {
+  return guarded(-1, [&] {
+    FASTNN_CHECK(value != nullptr, ErrorKind::Type, "a part of a tensor cannot be deleted");
+    const Tensor target = part(tensor_of(self));
+    const auto scalar = is_tensor(value) ? std::nullopt : scalar_of(value);
+    FASTNN_CHECK(is_tensor(value) || scalar, ErrorKind::Type, "a part of a tensor must be a Tensor or a number, not ",
+                 Py_TYPE(value)->tp_name);
+    copy_in_place(target, scalar ? full(Dims{}, *scalar, target.dtype()) : tensor_of(value));
+    return 0;
+  });
+}
+PyObject* method_complex(PyObject* self, PyObject*) {
+  return get(self, [&](TensorImpl&) {
+    const Scalar value = item(tensor_of(self));
+    return PyComplex_FromDoubles(value.to_double(), value.imag);
+  });
+}
 PyObject* get_dict(PyObject* object, void*) {
   auto* self = reinterpret_cast<PyTensor*>(object);
   if (self->dict == nullptr) self->dict = PyDict_New();
@@ -299,6 +327,8 @@ PyGetSetDef tensor_getset[] = {
     {"is_quantized", get_false, nullptr, "False: there are no quantized types.", nullptr},
     {"is_nested", get_false, nullptr, "False: tensors have one shape.", nullptr},
     {"name", get_none, nullptr, "None: tensors have no names.", nullptr},
+    {"real", get_real, set_part<&real>, "The real part: a view of the memory; a real tensor itself.", nullptr},
+    {"imag", get_imag, set_part<&imag>, "The imaginary part of a complex tensor: a view of its memory.", nullptr},
     {"T", get_transposed, nullptr, "The dimensions in reverse order.", nullptr},
     {"mT", get_matrix_transposed, nullptr, "The last two dimensions exchanged.", nullptr},
     {"__dict__", get_dict, set_dict, nullptr, nullptr},
@@ -343,7 +373,7 @@ PyObject* method_data_ptr(PyObject* self, PyObject*) {
 PyObject* method_is_floating_point(PyObject* self, PyObject*) {
   return PyBool_FromLong(is_floating(impl_of(self)->dtype));
 }
-PyObject* method_is_complex(PyObject*, PyObject*) { return Py_NewRef(Py_False); }
+PyObject* method_is_complex(PyObject* self, PyObject*) { return PyBool_FromLong(is_complex(impl_of(self)->dtype)); }
 PyObject* method_is_signed(PyObject* self, PyObject*) { return PyBool_FromLong(info(impl_of(self)->dtype).is_signed); }
 
 // NHWC order of a 4-d (or NDHWC of a 5-d) tensor.
@@ -378,6 +408,10 @@ PyObject* item_of(const Tensor& tensor) {
   FASTNN_CHECK(tensor.numel() == 1, ErrorKind::Runtime, "a Tensor with ", tensor.numel(),
                " elements cannot be converted to Scalar");
   if (tensor.is_floating()) return PyFloat_FromDouble(tensor.item_double());
+  if (tensor.is_complex()) {
+    const Scalar value = item(tensor);
+    return PyComplex_FromDoubles(value.d, value.imag);
+  }
   if (tensor.dtype() == DType::Bool) return PyBool_FromLong(tensor.item_int() != 0);
   return PyLong_FromLongLong(tensor.item_int());
 }
@@ -394,7 +428,7 @@ PyObject* nested_list(const Tensor& tensor, int dim, std::int64_t offset) {
   PyObject* list = PyList_New(n);
   if (list == nullptr) throw_python();
   const bool last = dim + 1 == tensor.ndim();
-  visit_dtype(tensor.dtype(), [&]<class T>() {
+  visit_any_dtype(tensor.dtype(), [&]<class T>() {
     const T* base = static_cast<const T*>(tensor.storage()->data());
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t at = offset + i * tensor.strides()[dim];
@@ -405,6 +439,8 @@ PyObject* nested_list(const Tensor& tensor, int dim, std::int64_t offset) {
         item = PyBool_FromLong(base[at]);
       } else if constexpr (std::is_integral_v<T>) {
         item = PyLong_FromLongLong(base[at]);
+      } else if constexpr (is_complex_type<T>) {
+        item = PyComplex_FromDoubles(base[at].re, base[at].im);
       } else {
         item = PyFloat_FromDouble(static_cast<double>(base[at]));
       }
@@ -460,7 +496,7 @@ PyObject* method_make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
     FASTNN_CHECK(is_tensor(data), ErrorKind::Type, "_make_subclass: data must be a Tensor, not ",
                  Py_TYPE(data)->tp_name);
     Tensor alias = tensor_of(data).detached();
-    FASTNN_CHECK(!require || alias.is_floating(), ErrorKind::Runtime,
+    FASTNN_CHECK(!require || alias.is_differentiable(), ErrorKind::Runtime,
                  "Only Tensors of floating point and complex dtype can require gradients");
     alias.impl()->own_version.reset();
     alias.impl()->requires_grad = require != 0;
@@ -485,6 +521,7 @@ PyMethodDef tensor_methods[] = {
     {"data_ptr", method_data_ptr, METH_NOARGS, "Address of the first element."},
     {"is_floating_point", method_is_floating_point, METH_NOARGS, "Whether the dtype is a float."},
     {"is_complex", method_is_complex, METH_NOARGS, "Whether the dtype is complex."},
+    {"__complex__", method_complex, METH_NOARGS, "The value of a one-element tensor as a Python complex."},
     {"is_signed", method_is_signed, METH_NOARGS, "Whether the dtype is signed."},
     {"is_inference", get_inference, METH_NOARGS, "Whether it was made in inference mode."},
     {"is_contiguous", keywords<&method_is_contiguous>(), METH_VARARGS | METH_KEYWORDS,
@@ -626,6 +663,7 @@ int tensor_bool(PyObject* self) {
     FASTNN_CHECK(tensor.numel() != 0, ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
     FASTNN_CHECK(tensor.numel() == 1, ErrorKind::Runtime,
                  "Boolean value of Tensor with more than one value is ambiguous");
+    if (tensor.is_complex()) return item(tensor).to_complex() == Complex<double>() ? 0 : 1;
     return tensor.item_double() != 0.0 ? 1 : 0;
   });
 }
@@ -635,13 +673,14 @@ PyObject* tensor_float(PyObject* self) {
 PyObject* tensor_int(PyObject* self) {
   return get(self, [&](TensorImpl&) -> PyObject* {
     const Tensor tensor = tensor_of(self);
-    return tensor.is_floating() ? PyLong_FromDouble(tensor.item_double()) : PyLong_FromLongLong(tensor.item_int());
+    return tensor.is_differentiable() ? PyLong_FromDouble(tensor.item_double())
+                                      : PyLong_FromLongLong(tensor.item_int());
   });
 }
 PyObject* tensor_index(PyObject* self) {
   return get(self, [&](TensorImpl&) {
     const Tensor tensor = tensor_of(self);
-    FASTNN_CHECK(!tensor.is_floating() && tensor.numel() == 1, ErrorKind::Type,
+    FASTNN_CHECK(!tensor.is_differentiable() && tensor.numel() == 1, ErrorKind::Type,
                  "only integer tensors of a single element can be converted to an index");
     return PyLong_FromLongLong(tensor.item_int());
   });

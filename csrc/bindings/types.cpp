@@ -175,6 +175,7 @@ std::optional<DType> dtype_of_object(PyObject* object) {
   if (object == reinterpret_cast<PyObject*>(&PyFloat_Type)) return DType::Float64;
   if (object == reinterpret_cast<PyObject*>(&PyLong_Type)) return DType::Int64;
   if (object == reinterpret_cast<PyObject*>(&PyBool_Type)) return DType::Bool;
+  if (object == reinterpret_cast<PyObject*>(&PyComplex_Type)) return DType::Complex128;
   return std::nullopt;
 }
 
@@ -208,11 +209,19 @@ std::optional<Scalar> scalar_of(PyObject* object) {
     if (value == -1 && PyErr_Occurred()) throw_python();
     return Scalar(static_cast<std::int64_t>(value));
   }
+  if (PyComplex_Check(object)) {
+    const Py_complex value = PyComplex_AsCComplex(object);
+    return Scalar(Complex<double>(value.real, value.imag));
+  }
   // NumPy's numbers.
   if (is_tensor(object) || PyUnicode_Check(object) || PySequence_Check(object)) return std::nullopt;
   if (std::strcmp(Py_TYPE(object)->tp_name, "numpy.bool_") == 0 ||
       std::strcmp(Py_TYPE(object)->tp_name, "numpy.bool") == 0) {
     return Scalar(PyObject_IsTrue(object) == 1);
+  }
+  if (std::strcmp(Py_TYPE(object)->tp_name, "numpy.complex64") == 0) {
+    const Py_complex value = PyComplex_AsCComplex(object);
+    return Scalar(Complex<double>(value.real, value.imag));
   }
   if (PyIndex_Check(object)) {
     const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(object));
@@ -237,14 +246,23 @@ void init_types(py::module_& module) {
           "is_floating_point", [](const DTypeObject& self) { return is_floating(self.dtype); },
           "Whether it is a floating point type.")
       .def_property_readonly(
-          "is_complex", [](const DTypeObject&) { return false; }, "False: there is no complex type.")
+          "is_complex", [](const DTypeObject& self) { return is_complex(self.dtype); }, "Whether it is a complex type.")
       .def_property_readonly(
           "is_signed", [](const DTypeObject& self) { return info(self.dtype).is_signed; },
           "Whether it has negative values.")
       .def_property_readonly(
           "itemsize", [](const DTypeObject& self) { return itemsize(self.dtype); }, "Bytes of an element.")
       .def(
-          "to_real", [](py::object self) { return self; }, "The type of the real part: itself.")
+          "to_real", [](const DTypeObject& self) { return to_real(self.dtype); },
+          "The type of the real part; itself if not complex.")
+      .def(
+          "to_complex",
+          [](const DTypeObject& self) {
+            FASTNN_CHECK(is_differentiable(self.dtype) && !is_reduced_floating(self.dtype), ErrorKind::Runtime,
+                         "to_complex: there is no complex type with parts of ", info(self.dtype).name);
+            return to_complex(self.dtype);
+          },
+          "The complex type with parts of this type; itself if complex.")
       .def("__repr__", [](const DTypeObject& self) { return "torch." + std::string(info(self.dtype).name); })
       .def("__reduce__", [](const DTypeObject& self) { return std::string(info(self.dtype).name); })
       .def("__copy__", [](py::object self) { return self; })
@@ -258,8 +276,9 @@ void init_types(py::module_& module) {
     module.attr(std::string(kDTypes[i].name).c_str()) = object;
   }
   constexpr std::pair<const char*, DType> kAliases[] = {
-      {"float", DType::Float32}, {"double", DType::Float64}, {"half", DType::Float16},
-      {"short", DType::Int16},   {"int", DType::Int32},      {"long", DType::Int64},
+      {"float", DType::Float32},    {"double", DType::Float64},     {"half", DType::Float16},
+      {"short", DType::Int16},      {"int", DType::Int32},          {"long", DType::Int64},
+      {"cfloat", DType::Complex64}, {"cdouble", DType::Complex128},
   };
   for (const auto& [name, value] : kAliases) {
     module.attr(name) = py::reinterpret_borrow<py::object>(g_dtypes[static_cast<std::size_t>(value)]);

@@ -10,6 +10,7 @@ namespace {
 std::atomic<DType> g_default_dtype{DType::Float32};
 
 constexpr int category(DType dtype) {
+  if (is_complex(dtype)) return 3;
   if (is_floating(dtype)) return 2;
   return dtype == DType::Bool ? 0 : 1;
 }
@@ -30,6 +31,11 @@ DType promote(DType a, DType b) {
   if (a == b) return a;
   const int ca = category(a);
   const int cb = category(b);
+  if (ca == 3 || cb == 3) {
+    return a == DType::Complex128 || b == DType::Complex128 || a == DType::Float64 || b == DType::Float64
+               ? DType::Complex128
+               : DType::Complex64;
+  }
   if (ca != cb) return ca > cb ? a : b;
   if (ca == 1) return promote_integers(a, b);
   // Two different floating types: the two 16-bit types have only float32 above them.
@@ -38,7 +44,8 @@ DType promote(DType a, DType b) {
 }
 
 bool can_cast(DType from, DType to) {
-  if (is_floating(from)) return is_floating(to);
+  if (is_complex(from)) return is_complex(to);
+  if (is_floating(from)) return is_differentiable(to);
   return from == DType::Bool || to != DType::Bool;
 }
 
@@ -53,6 +60,8 @@ void set_default_dtype(DType dtype) {
 void fail_not_implemented(const char* op, DType dtype) {
   fail(ErrorKind::NotImplemented, '"', op, "\" not implemented for '", info(dtype).title, "'");
 }
+
+void fail_complex() { fail(ErrorKind::NotImplemented, "not implemented for complex numbers"); }
 
 void fail_division_by_zero() { fail(ErrorKind::Runtime, "ZeroDivisionError"); }
 

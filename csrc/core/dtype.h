@@ -5,14 +5,30 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
+#include "core/complex.h"
 #include "core/error.h"
 #include "core/half.h"
 
 namespace fastnn {
 
-enum class DType : std::uint8_t { UInt8, Int8, Int16, Int32, Int64, Float16, Float32, Float64, Bool, BFloat16 };
-inline constexpr int kDTypeCount = 10;
+enum class DType : std::uint8_t {
+  UInt8,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  Float16,
+  Float32,
+  Float64,
+  Bool,
+  BFloat16,
+  Complex64,
+  Complex128
+};
+inline constexpr int kDTypeCount = 12;
+inline constexpr std::int64_t kMaxItemsize = 16;
 
 struct DTypeInfo {
   std::string_view name;   // as in `fastnn.float32`
@@ -33,16 +49,29 @@ inline constexpr std::array<DTypeInfo, kDTypeCount> kDTypes = {{
     {"float64", "Double", 8, true, true},
     {"bool", "Bool", 1, false, false},
     {"bfloat16", "BFloat16", 2, true, true},
+    {"complex64", "ComplexFloat", 8, false, true},
+    {"complex128", "ComplexDouble", 16, false, true},
 }};
 
 constexpr const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
 constexpr std::int64_t itemsize(DType dtype) { return info(dtype).itemsize; }
 constexpr bool is_floating(DType dtype) { return info(dtype).floating; }
-constexpr bool is_integral(DType dtype) { return !info(dtype).floating && dtype != DType::Bool; }
+constexpr bool is_complex(DType dtype) { return dtype == DType::Complex64 || dtype == DType::Complex128; }
+// Whether gradients flow through values of the type.
+constexpr bool is_differentiable(DType dtype) { return is_floating(dtype) || is_complex(dtype); }
+constexpr bool is_integral(DType dtype) { return !is_differentiable(dtype) && dtype != DType::Bool; }
 constexpr bool is_reduced_floating(DType dtype) { return dtype == DType::Float16 || dtype == DType::BFloat16; }
 
 // The type in which values of `dtype` are computed: 16-bit floats are storage and widen to float32.
 constexpr DType compute_type(DType dtype) { return is_reduced_floating(dtype) ? DType::Float32 : dtype; }
+
+// The type of the parts of a complex number, and the complex type whose parts have (at least) a floating type.
+constexpr DType to_real(DType dtype) {
+  return dtype == DType::Complex64 ? DType::Float32 : dtype == DType::Complex128 ? DType::Float64 : dtype;
+}
+constexpr DType to_complex(DType dtype) {
+  return dtype == DType::Float64 || dtype == DType::Complex128 ? DType::Complex128 : DType::Complex64;
+}
 
 template <class T>
 struct DTypeOf;
@@ -86,10 +115,20 @@ template <>
 struct DTypeOf<BFloat16> {
   static constexpr DType value = DType::BFloat16;
 };
+template <>
+struct DTypeOf<Complex<float>> {
+  static constexpr DType value = DType::Complex64;
+};
+template <>
+struct DTypeOf<Complex<double>> {
+  static constexpr DType value = DType::Complex128;
+};
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 
-// Calls f.template operator()<T>() with the C++ type of `dtype`.
+[[noreturn]] void fail_complex();
+
+// Calls f.template operator()<T>() with the C++ type of a real `dtype`.
 template <class F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
@@ -113,8 +152,18 @@ decltype(auto) visit_dtype(DType dtype, F&& f) {
       return f.template operator()<bool>();
     case DType::BFloat16:
       return f.template operator()<BFloat16>();
+    case DType::Complex64:
+    case DType::Complex128:
+      fail_complex();
   }
   fail("unknown dtype");
+}
+// The same for complex types too.
+template <class F>
+decltype(auto) visit_any_dtype(DType dtype, F&& f) {
+  if (dtype == DType::Complex64) return f.template operator()<Complex<float>>();
+  if (dtype == DType::Complex128) return f.template operator()<Complex<double>>();
+  return visit_dtype(dtype, std::forward<F>(f));
 }
 
 // PyTorch's promotion lattice for two tensors of the same category of rank.

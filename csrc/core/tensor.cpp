@@ -90,7 +90,7 @@ Tensor Tensor::empty_like(const Tensor& like, DType dtype) {
 
 Tensor Tensor::full(IntSpan sizes, double value, DType dtype) {
   Tensor result = empty(sizes, dtype);
-  visit_dtype(dtype, [&]<class T>() {
+  visit_any_dtype(dtype, [&]<class T>() {
     T typed;
     if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
       typed = T(static_cast<float>(value));
@@ -117,6 +117,13 @@ Tensor Tensor::wrapped(std::int64_t value) {
 Tensor Tensor::wrapped(bool value) {
   Tensor result = empty({}, DType::Bool);
   *result.as<bool>() = value;
+  result.impl()->wrapped_number = true;
+  return result;
+}
+
+Tensor Tensor::wrapped(Complex<double> value) {
+  Tensor result = empty({}, DType::Complex128);
+  *result.as<Complex<double>>() = value;
   result.impl()->wrapped_number = true;
   return result;
 }
@@ -154,13 +161,40 @@ Tensor Tensor::detached() const {
 }
 
 namespace {
-template <class R>
-R item_as(const Tensor& tensor) {
+void check_one_element(const Tensor& tensor) {
   FASTNN_CHECK(tensor.numel() == 1, ErrorKind::Runtime, "a Tensor with ", tensor.numel(),
                " elements cannot be converted to Scalar");
-  return visit_dtype(tensor.dtype(), [&]<class T>() { return static_cast<R>(*tensor.as<T>()); });
+}
+template <class R>
+R item_as(const Tensor& tensor) {
+  check_one_element(tensor);
+  return visit_any_dtype(tensor.dtype(), [&]<class T>() {
+    if constexpr (is_complex_type<T>) {
+      FASTNN_CHECK(tensor.as<T>()->im == 0, ErrorKind::Runtime, "value cannot be converted to type ",
+                   std::is_integral_v<R> ? "int64_t" : "double", " without overflow");
+      return static_cast<R>(tensor.as<T>()->re);
+    } else {
+      return static_cast<R>(*tensor.as<T>());
+    }
+  });
 }
 }  // namespace
+
+Scalar item(const Tensor& tensor) {
+  check_one_element(tensor);
+  return visit_any_dtype(tensor.dtype(), [&]<class T>() {
+    const T value = *tensor.as<T>();
+    if constexpr (is_complex_type<T>) {
+      return Scalar(Complex<double>(value));
+    } else if constexpr (std::is_same_v<T, bool>) {
+      return Scalar(value);
+    } else if constexpr (std::is_integral_v<T>) {
+      return Scalar(static_cast<std::int64_t>(value));
+    } else {
+      return Scalar(static_cast<double>(value));
+    }
+  });
+}
 
 double Tensor::item_double() const { return item_as<double>(*this); }
 std::int64_t Tensor::item_int() const { return item_as<std::int64_t>(*this); }
@@ -253,6 +287,8 @@ Tensor Scalar::wrapped() const {
       return Tensor::wrapped(i);
     case Kind::Float:
       return Tensor::wrapped(d);
+    case Kind::Complex:
+      return Tensor::wrapped(to_complex());
   }
   fail("unknown kind of number");
 }
@@ -260,14 +296,14 @@ Tensor Scalar::wrapped() const {
 namespace {
 void merge(std::optional<DType>& slot, DType dtype) { slot = slot ? promote(*slot, dtype) : dtype; }
 
-// A lower class of operands counts only where its category (bool, integer, float) is higher.
-int category(DType dtype) { return is_floating(dtype) ? 2 : dtype == DType::Bool ? 0 : 1; }
+// A lower class of operands counts only where its category (bool, integer, float, complex) is higher.
+int category(DType dtype) { return is_complex(dtype) ? 3 : is_floating(dtype) ? 2 : dtype == DType::Bool ? 0 : 1; }
 }  // namespace
 
 void TypePromotion::add(const Tensor& tensor) {
   const DType dtype = tensor.dtype();
   if (tensor.impl()->wrapped_number) {
-    merge(number_, is_floating(dtype) ? default_dtype() : dtype);
+    merge(number_, is_floating(dtype) ? default_dtype() : is_complex(dtype) ? to_complex(default_dtype()) : dtype);
   } else {
     merge(tensor.ndim() == 0 ? zero_dim_ : dimensioned_, dtype);
   }
@@ -282,7 +318,8 @@ DType TypePromotion::result() const {
     if (!result) {
       result = next;
     } else if (category(*next) > category(*result)) {
-      result = promote(*result, *next);
+      // Floats become complex at the precision that they have.
+      result = is_complex(*next) && is_floating(*result) ? to_complex(*result) : promote(*result, *next);
     }
   }
   return result.value_or(default_dtype());

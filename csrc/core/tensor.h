@@ -67,6 +67,7 @@ class Tensor {
   static Tensor wrapped(double value);
   static Tensor wrapped(std::int64_t value);
   static Tensor wrapped(bool value);
+  static Tensor wrapped(Complex<double> value);
 
   bool defined() const { return static_cast<bool>(impl_); }
   TensorImpl* impl() const { return impl_.get(); }
@@ -84,6 +85,8 @@ class Tensor {
   const Ref<Storage>& storage() const { return impl_->storage; }
   bool is_contiguous() const { return impl_->contiguous; }
   bool is_floating() const { return fastnn::is_floating(impl_->dtype); }
+  bool is_complex() const { return fastnn::is_complex(impl_->dtype); }
+  bool is_differentiable() const { return fastnn::is_differentiable(impl_->dtype); }
   bool requires_grad() const { return impl_->requires_grad || impl_->grad_fn; }
 
   void* data() const { return static_cast<char*>(impl_->storage->data()) + impl_->offset * itemsize(impl_->dtype); }
@@ -98,7 +101,7 @@ class Tensor {
   // The same geometry, no history, version shared.
   Tensor detached() const;
 
-  // The value of a one-element tensor.
+  // The value of a one-element tensor; that of a complex one must be real.
   double item_double() const;
   std::int64_t item_int() const;
 
@@ -120,25 +123,45 @@ std::optional<Dims> view_strides(IntSpan old_sizes, IntSpan old_strides, IntSpan
 
 // A Python number.
 struct Scalar {
-  enum class Kind : std::uint8_t { Bool, Int, Float };
+  enum class Kind : std::uint8_t { Bool, Int, Float, Complex };
   Kind kind = Kind::Int;
   union {
     std::int64_t i;
-    double d;
+    double d;  // the real part of a complex number
   };
+  double imag = 0;
 
   Scalar() : i(0) {}
   Scalar(bool value) : kind(Kind::Bool), i(value) {}
   Scalar(int value) : i(value) {}
   Scalar(std::int64_t value) : i(value) {}
   Scalar(double value) : kind(Kind::Float), d(value) {}
+  Scalar(fastnn::Complex<double> value) : kind(Kind::Complex), d(value.re), imag(value.im) {}
 
   bool is_float() const { return kind == Kind::Float; }
-  double to_double() const { return kind == Kind::Float ? d : static_cast<double>(i); }
-  std::int64_t to_int() const { return kind == Kind::Float ? static_cast<std::int64_t>(d) : i; }
-  DType dtype() const { return kind == Kind::Float ? default_dtype() : kind == Kind::Int ? DType::Int64 : DType::Bool; }
+  bool is_complex() const { return kind == Kind::Complex; }
+  // Of the real part.
+  double to_double() const { return kind >= Kind::Float ? d : static_cast<double>(i); }
+  std::int64_t to_int() const { return kind >= Kind::Float ? static_cast<std::int64_t>(d) : i; }
+  fastnn::Complex<double> to_complex() const { return {to_double(), imag}; }
+  DType dtype() const {
+    switch (kind) {
+      case Kind::Bool:
+        return DType::Bool;
+      case Kind::Int:
+        return DType::Int64;
+      case Kind::Float:
+        return default_dtype();
+      case Kind::Complex:
+        return fastnn::to_complex(default_dtype());
+    }
+    return DType::Int64;
+  }
   Tensor wrapped() const;
 };
+
+// The value of a one-element tensor, of whatever kind.
+Scalar item(const Tensor& tensor);
 
 // PyTorch's result_type: dimensioned tensors before 0-d tensors before numbers.
 class TypePromotion {

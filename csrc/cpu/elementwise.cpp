@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cpu/complex.h"
 #include "cpu/tables.h"
 
 FASTNN_CPU_BEGIN
@@ -13,7 +14,12 @@ namespace {
 // The number k of the parameters in the type of the operation.
 template <class T>
 T number(const Params& p, int k) {
-  return std::is_integral_v<T> ? static_cast<T>(p.i[k]) : static_cast<T>(p.d[k]);
+  if constexpr (is_complex_type<T>) {
+    using Part = decltype(T::re);
+    return T(static_cast<Part>(p.d[k]), static_cast<Part>(p.d[k + 1]));
+  } else {
+    return std::is_integral_v<T> ? static_cast<T>(p.i[k]) : static_cast<T>(p.d[k]);
+  }
 }
 
 // --- two operands ----------------------------------------------------------------------------------------------------
@@ -225,7 +231,13 @@ struct Lerp {
   static T apply(T a, T b, T weight) {
     // From the nearer end, so that both ends are exact.
     const T step = b - a;
-    return std::abs(weight) < T(0.5) ? a + weight * step : b - step * (T(1) - weight);
+    bool near = false;
+    if constexpr (is_complex_type<T>) {
+      near = weight.re * weight.re + weight.im * weight.im < 0.25f;
+    } else {
+      near = std::abs(weight) < T(0.5);
+    }
+    return near ? a + weight * step : b - step * (T(1) - weight);
   }
 };
 struct Clamp {
@@ -278,28 +290,29 @@ void where_loop(void* out, const void* const* in, std::int64_t n, const Params&)
 }
 
 // One loop per size of the elements.
-constexpr LoopTable by_size(LoopFn one, LoopFn two, LoopFn four, LoopFn eight) {
+constexpr LoopTable by_size(LoopFn one, LoopFn two, LoopFn four, LoopFn eight, LoopFn sixteen) {
   LoopTable table{};
   for (int i = 0; i < kDTypeCount; ++i) {
     const auto size = kDTypes[static_cast<std::size_t>(i)].itemsize;
-    table.of[i] = size == 1 ? one : size == 2 ? two : size == 4 ? four : eight;
+    table.of[i] = size == 1 ? one : size == 2 ? two : size == 4 ? four : size == 8 ? eight : sixteen;
   }
   return table;
 }
 constexpr LoopTable copies() {
   return by_size(&copy_loop<std::uint8_t>, &copy_loop<std::uint16_t>, &copy_loop<std::uint32_t>,
-                 &copy_loop<std::uint64_t>);
+                 &copy_loop<std::uint64_t>, &copy_loop<Complex<double>>);
 }
 constexpr LoopTable fills() {
   LoopTable table = by_size(&fill_loop<std::uint8_t>, &fill_loop<std::uint16_t>, &fill_loop<std::uint32_t>,
-                            &fill_loop<std::uint64_t>);
+                            &fill_loop<std::uint64_t>, &fill_loop<Complex<double>>);
   table.of[slot_of<float>] = &fill_loop<float>;
   table.of[slot_of<double>] = &fill_loop<double>;
+  table.of[slot_of<Complex<float>>] = &fill_loop<Complex<float>>;
   return table;
 }
 constexpr LoopTable selections() {
   LoopTable table = by_size(&where_loop<std::uint8_t>, &where_loop<std::uint16_t>, &where_loop<std::uint32_t>,
-                            &where_loop<std::uint64_t>);
+                            &where_loop<std::uint64_t>, &where_loop<Complex<double>>);
   table.masked = true;
   return table;
 }
@@ -307,15 +320,16 @@ constexpr LoopTable selections() {
 constexpr LoopTable kCopy = copies();
 constexpr LoopTable kFill = fills();
 constexpr LoopTable kWhere = selections();
-constexpr LoopTable kAdd = all_types<Add, 2>();
-constexpr LoopTable kSub = numbers<Sub, 2>();
-constexpr LoopTable kMul = all_types<Mul, 2>();
-constexpr LoopTable kDiv = floats<Div, 2>();
+constexpr LoopTable kAdd = both(all_types<Add, 2>(), complexes<Add, 2>());
+constexpr LoopTable kSub = both(numbers<Sub, 2>(), complexes<Sub, 2>());
+constexpr LoopTable kMul = both(all_types<Mul, 2>(), complexes<Mul, 2>());
+constexpr LoopTable kDiv = both(floats<Div, 2>(), complexes<Div, 2>());
 constexpr LoopTable kDivFloor = numbers<DivFloor, 2>();
 constexpr LoopTable kDivTrunc = numbers<DivTrunc, 2>();
 constexpr LoopTable kRemainder = numbers<Remainder, 2>();
 constexpr LoopTable kFmod = numbers<Fmod, 2>();
-constexpr LoopTable kPow = both(integers<PowInteger, 2>(), vector_floats<PowFloat, 2>());
+constexpr LoopTable kPow =
+    with_complex<complex_functions::Pow>(both(integers<PowInteger, 2>(), vector_floats<PowFloat, 2>()));
 constexpr LoopTable kAtan2 = floats<Atan2, 2>();
 constexpr LoopTable kHypot = floats<Hypot, 2>();
 constexpr LoopTable kMaximum = all_types<Maximum, 2>();
@@ -327,10 +341,10 @@ constexpr LoopTable kLogaddexp = vector_floats<Logaddexp, 2>();
 constexpr LoopTable kLogaddexp2 = vector_floats<Logaddexp2, 2>();
 constexpr LoopTable kXlogy = vector_floats<Xlogy, 2>();
 constexpr LoopTable kHeaviside = all_types<Heaviside, 2>();
-constexpr LoopTable kAddScaled = numbers<AddScaled, 2>();
-constexpr LoopTable kAddcmul = numbers<Addcmul, 3>();
-constexpr LoopTable kAddcdiv = floats<Addcdiv, 3>();
-constexpr LoopTable kLerp = floats<Lerp, 3>();
+constexpr LoopTable kAddScaled = both(numbers<AddScaled, 2>(), complexes<AddScaled, 2>());
+constexpr LoopTable kAddcmul = both(numbers<Addcmul, 3>(), complexes<Addcmul, 3>());
+constexpr LoopTable kAddcdiv = both(floats<Addcdiv, 3>(), complexes<Addcdiv, 3>());
+constexpr LoopTable kLerp = both(floats<Lerp, 3>(), complexes<Lerp, 3>());
 constexpr LoopTable kClamp = numbers<Clamp, 1>();
 constexpr LoopTable kClampTensors = numbers<Clamp, 3>();
 constexpr LoopTable kClampBackward = floats<ClampBackward, 2>();

@@ -106,6 +106,12 @@ constexpr LoopTable numbers() {
   return both(integers<Op, arity>(), floats<Op, arity>());
 }
 template <class Op, int arity>
+constexpr LoopTable complexes() {
+  LoopTable table{};
+  add_scalar_loops<Op, arity, Complex<float>, Complex<double>>(table);
+  return table;
+}
+template <class Op, int arity>
 constexpr LoopTable only_bool() {
   LoopTable table{};
   add_scalar_loops<Op, arity, bool>(table);

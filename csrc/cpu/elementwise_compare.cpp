@@ -92,8 +92,8 @@ constexpr LoopTable bits() {
   return both(integers<Op, arity>(), only_bool<Op, arity>());
 }
 
-constexpr LoopTable kEq = predicate(all_types<Eq, 2>());
-constexpr LoopTable kNe = predicate(all_types<Ne, 2>());
+constexpr LoopTable kEq = predicate(both(all_types<Eq, 2>(), complexes<Eq, 2>()));
+constexpr LoopTable kNe = predicate(both(all_types<Ne, 2>(), complexes<Ne, 2>()));
 constexpr LoopTable kLt = predicate(all_types<Lt, 2>());
 constexpr LoopTable kLe = predicate(all_types<Le, 2>());
 constexpr LoopTable kGt = predicate(all_types<Gt, 2>());

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/special.h"
+#include "cpu/complex.h"
 #include "cpu/elementwise.h"
 #include "cpu/tables.h"
 
@@ -192,33 +193,34 @@ struct Polygamma {
   }
 };
 
-constexpr LoopTable kNeg = numbers<Neg, 1>();
+constexpr LoopTable kNeg = both(numbers<Neg, 1>(), complexes<Neg, 1>());
 constexpr LoopTable kAbs = numbers<Abs, 1>();
-constexpr LoopTable kSign = all_types<Sign, 1>();
-constexpr LoopTable kSquare = numbers<Square, 1>();
-constexpr LoopTable kReciprocal = floats<Reciprocal, 1>();
-constexpr LoopTable kSqrt = vector_floats<Sqrt, 1>();
-constexpr LoopTable kRsqrt = vector_floats<Rsqrt, 1>();
-constexpr LoopTable kExp = vector_floats<Exp, 1>();
-constexpr LoopTable kExp2 = floats<Exp2, 1>();
-constexpr LoopTable kExpm1 = vector_floats<Expm1, 1>();
-constexpr LoopTable kLog = vector_floats<Log, 1>();
-constexpr LoopTable kLog2 = vector_floats<Log2, 1>();
-constexpr LoopTable kLog10 = vector_floats<Log10, 1>();
-constexpr LoopTable kLog1p = vector_floats<Log1p, 1>();
-constexpr LoopTable kSin = vector_floats<Sin, 1>();
-constexpr LoopTable kCos = vector_floats<Cos, 1>();
-constexpr LoopTable kTan = floats<Tan, 1>();
-constexpr LoopTable kAsin = floats<Asin, 1>();
-constexpr LoopTable kAcos = floats<Acos, 1>();
-constexpr LoopTable kAtan = floats<Atan, 1>();
-constexpr LoopTable kSinh = floats<Sinh, 1>();
-constexpr LoopTable kCosh = floats<Cosh, 1>();
-constexpr LoopTable kTanh = vector_floats<Tanh, 1>();
-constexpr LoopTable kAsinh = floats<Asinh, 1>();
-constexpr LoopTable kAcosh = floats<Acosh, 1>();
-constexpr LoopTable kAtanh = floats<Atanh, 1>();
-constexpr LoopTable kSigmoid = vector_floats<Sigmoid, 1>();
+constexpr LoopTable kSign = with_complex<complex_functions::Sgn>(all_types<Sign, 1>());
+constexpr LoopTable kConj = with_complex<complex_functions::Conj>({});
+constexpr LoopTable kSquare = both(numbers<Square, 1>(), complexes<Square, 1>());
+constexpr LoopTable kReciprocal = both(floats<Reciprocal, 1>(), complexes<Reciprocal, 1>());
+constexpr LoopTable kSqrt = with_complex<complex_functions::Sqrt>(vector_floats<Sqrt, 1>());
+constexpr LoopTable kRsqrt = with_complex<complex_functions::Rsqrt>(vector_floats<Rsqrt, 1>());
+constexpr LoopTable kExp = with_complex<complex_functions::Exp>(vector_floats<Exp, 1>());
+constexpr LoopTable kExp2 = with_complex<complex_functions::Exp2>(floats<Exp2, 1>());
+constexpr LoopTable kExpm1 = with_complex<complex_functions::Expm1>(vector_floats<Expm1, 1>());
+constexpr LoopTable kLog = with_complex<complex_functions::Log>(vector_floats<Log, 1>());
+constexpr LoopTable kLog2 = with_complex<complex_functions::Log2>(vector_floats<Log2, 1>());
+constexpr LoopTable kLog10 = with_complex<complex_functions::Log10>(vector_floats<Log10, 1>());
+constexpr LoopTable kLog1p = with_complex<complex_functions::Log1p>(vector_floats<Log1p, 1>());
+constexpr LoopTable kSin = with_complex<complex_functions::Sin>(vector_floats<Sin, 1>());
+constexpr LoopTable kCos = with_complex<complex_functions::Cos>(vector_floats<Cos, 1>());
+constexpr LoopTable kTan = with_complex<complex_functions::Tan>(floats<Tan, 1>());
+constexpr LoopTable kAsin = with_complex<complex_functions::Asin>(floats<Asin, 1>());
+constexpr LoopTable kAcos = with_complex<complex_functions::Acos>(floats<Acos, 1>());
+constexpr LoopTable kAtan = with_complex<complex_functions::Atan>(floats<Atan, 1>());
+constexpr LoopTable kSinh = with_complex<complex_functions::Sinh>(floats<Sinh, 1>());
+constexpr LoopTable kCosh = with_complex<complex_functions::Cosh>(floats<Cosh, 1>());
+constexpr LoopTable kTanh = with_complex<complex_functions::Tanh>(vector_floats<Tanh, 1>());
+constexpr LoopTable kAsinh = with_complex<complex_functions::Asinh>(floats<Asinh, 1>());
+constexpr LoopTable kAcosh = with_complex<complex_functions::Acosh>(floats<Acosh, 1>());
+constexpr LoopTable kAtanh = with_complex<complex_functions::Atanh>(floats<Atanh, 1>());
+constexpr LoopTable kSigmoid = with_complex<complex_functions::Sigmoid>(vector_floats<Sigmoid, 1>());
 constexpr LoopTable kErf = vector_floats<Erf, 1>();
 constexpr LoopTable kErfc = floats<Erfc, 1>();
 constexpr LoopTable kErfinv = floats<Erfinv, 1>();
@@ -238,6 +240,7 @@ constinit const UnaryKernels unary_kernels = {
     .neg = &launch<1, kNeg>,
     .abs = &launch<1, kAbs>,
     .sign = &launch<1, kSign>,
+    .conj = &launch<1, kConj>,
     .square = &launch<1, kSquare>,
     .reciprocal = &launch<1, kReciprocal>,
     .sqrt = &launch<1, kSqrt>,

@@ -81,8 +81,10 @@ void take_rows(const View& out, const View& rows, const std::int64_t* offsets) {
       return take_rows_of<std::uint16_t>(out, rows, offsets);
     case 4:
       return take_rows_of<std::uint32_t>(out, rows, offsets);
-    default:
+    case 8:
       return take_rows_of<std::uint64_t>(out, rows, offsets);
+    default:
+      return take_rows_of<Complex<double>>(out, rows, offsets);
   }
 }
 
@@ -109,9 +111,13 @@ T product_of(T a, T b) {
 // NaN wins, as in PyTorch's amin and amax.
 template <class T, bool less>
 T extreme_of(T a, T b) {
-  if (a != a) return a;
-  if (b != b) return b;
-  return (less ? b < a : a < b) ? b : a;
+  if constexpr (is_complex_type<T>) {
+    fail_not_implemented("scatter_reduce", dtype_of<T>);
+  } else {
+    if (a != a) return a;
+    if (b != b) return b;
+    return (less ? b < a : a < b) ? b : a;
+  }
 }
 
 // Rows may meet in one place, so their order is kept: threads share the columns of a block, not the rows.
@@ -164,6 +170,10 @@ void dispatch(DType dtype, F f) {
       return f(bool{});
     case DType::BFloat16:
       return f(BFloat16{});
+    case DType::Complex64:
+      return f(Complex<float>{});
+    case DType::Complex128:
+      return f(Complex<double>{});
   }
 }
 
@@ -229,8 +239,10 @@ void gather(const View& out, const View& input, const View& index, int dim) {
       return gather_of<std::uint16_t>(out, input, index, dim);
     case 4:
       return gather_of<std::uint32_t>(out, input, index, dim);
-    default:
+    case 8:
       return gather_of<std::uint64_t>(out, input, index, dim);
+    default:
+      return gather_of<Complex<double>>(out, input, index, dim);
   }
 }
 

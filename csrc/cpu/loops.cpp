@@ -10,6 +10,7 @@ FASTNN_CPU_BEGIN
 namespace {
 
 constexpr std::int64_t kBlock = 1024;       // elements staged at a time: the buffers of float32 operands stay in L1
+constexpr std::int64_t kWord = 8;           // bytes of an element for which the buffers are made; wider: half as many
 constexpr std::int64_t kGrain = 32 * 1024;  // elements below which a second thread does not pay
 constexpr std::int64_t kShortRow = 32;      // rows below this are staged several at a time
 constexpr std::int64_t kTileWidth = 32;     // of a tile that is gathered against the memory order
@@ -18,6 +19,15 @@ template <class To, class From>
 To convert_one(From value) {
   if constexpr (std::is_same_v<To, From>) {
     return value;
+  } else if constexpr (is_complex_type<To> && is_complex_type<From>) {
+    return To(value);
+  } else if constexpr (is_complex_type<To>) {
+    using Part = decltype(To::re);
+    return To(convert_one<Part>(value));
+  } else if constexpr (is_complex_type<From> && std::is_same_v<To, bool>) {
+    return value.re != 0 || value.im != 0;
+  } else if constexpr (is_complex_type<From>) {
+    return convert_one<To>(value.re);
   } else if constexpr (std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>) {
     return convert_one<To>(static_cast<float>(value));
   } else if constexpr (std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>) {
@@ -63,6 +73,8 @@ constexpr void fill_row(ConvertFn (&row)[kDTypeCount]) {
   row[static_cast<int>(DType::Float64)] = &convert<To, double>;
   row[static_cast<int>(DType::Bool)] = &convert<To, bool>;
   row[static_cast<int>(DType::BFloat16)] = &convert<To, BFloat16>;
+  row[static_cast<int>(DType::Complex64)] = &convert<To, Complex<float>>;
+  row[static_cast<int>(DType::Complex128)] = &convert<To, Complex<double>>;
 }
 
 constexpr ConvertTable make_convert_table() {
@@ -77,6 +89,8 @@ constexpr ConvertTable make_convert_table() {
   fill_row<double>(table.of[static_cast<int>(DType::Float64)]);
   fill_row<bool>(table.of[static_cast<int>(DType::Bool)]);
   fill_row<BFloat16>(table.of[static_cast<int>(DType::BFloat16)]);
+  fill_row<Complex<float>>(table.of[static_cast<int>(DType::Complex64)]);
+  fill_row<Complex<double>>(table.of[static_cast<int>(DType::Complex128)]);
   return table;
 }
 constinit const ConvertTable kConvert = make_convert_table();
@@ -151,8 +165,10 @@ void gather_tile(void* dst, std::int64_t size, const char* src, std::int64_t row
       return gather_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
     case 4:
       return gather_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
-    default:
+    case 8:
       return gather_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
+    default:
+      return gather_words<Complex<double>>(dst, src, rows, width, row_stride, stride);
   }
 }
 void scatter_tile(char* dst, std::int64_t size, const void* src, std::int64_t rows, std::int64_t width,
@@ -164,8 +180,10 @@ void scatter_tile(char* dst, std::int64_t size, const void* src, std::int64_t ro
       return scatter_words<std::uint16_t>(dst, src, rows, width, row_stride, stride);
     case 4:
       return scatter_words<std::uint32_t>(dst, src, rows, width, row_stride, stride);
-    default:
+    case 8:
       return scatter_words<std::uint64_t>(dst, src, rows, width, row_stride, stride);
+    default:
+      return scatter_words<Complex<double>>(dst, src, rows, width, row_stride, stride);
   }
 }
 
@@ -180,6 +198,7 @@ struct Plan {
   // Each unit of work is a tile of at most `tile_rows` by `tile_width` of the two innermost dimensions.
   std::int64_t tile_rows = 1;
   std::int64_t tile_width = 0;
+  std::int64_t block = kBlock;  // elements that fit into a buffer
   std::int64_t row_tiles = 0;
   std::int64_t width_tiles = 0;
 };
@@ -264,15 +283,16 @@ void build_tiles(Plan& plan) {
   for (int k = 0; k < plan.operands; ++k) {
     staged |= !dense(plan, k) || !plan.operand[k].direct;
     across |= crossed(plan, k);
+    if (plan.operand[k].size > kWord || itemsize(plan.operand[k].loop_dtype) > kWord) plan.block = kBlock / 2;
   }
   if (across && plan.sizes[0] > 1) {
     plan.tile_width = smaller(plan.sizes[0], kTileWidth);
   } else if (staged || plan.sizes[0] < kShortRow) {
-    plan.tile_width = smaller(plan.sizes[0], kBlock);
+    plan.tile_width = smaller(plan.sizes[0], plan.block);
   } else {
     plan.tile_width = smaller(plan.sizes[0], kGrain);
   }
-  if (across || plan.sizes[0] < kShortRow) plan.tile_rows = smaller(plan.sizes[1], kBlock / plan.tile_width);
+  if (across || plan.sizes[0] < kShortRow) plan.tile_rows = smaller(plan.sizes[1], plan.block / plan.tile_width);
   plan.width_tiles = pieces(plan.sizes[0], plan.tile_width);
   plan.row_tiles = pieces(plan.sizes[1], plan.tile_rows);
 }
@@ -349,7 +369,7 @@ class Runner {
     filled_[k] = source;
     filled_count_[k] = n;
     const Operand& operand = plan_.operand[k];
-    alignas(8) char value[8];
+    alignas(8) char value[kMaxItemsize];
     converter(operand.loop_dtype, operand.dtype)(value, source, 1);
     gather_tile(buffer_[k], itemsize(operand.loop_dtype), value, 1, n, 0, 0);
     return buffer_[k];
@@ -374,8 +394,8 @@ class Runner {
   const Params& params_;
   const void* filled_[kMaxInputs + 1];
   std::int64_t filled_count_[kMaxInputs + 1];
-  alignas(64) char buffer_[kMaxInputs + 1][kBlock * 8];
-  alignas(64) char scratch_[kBlock * 8];
+  alignas(64) char buffer_[kMaxInputs + 1][kBlock * kWord];
+  alignas(64) char scratch_[kBlock * kWord];
 };
 
 // Long rows on which the loop works directly: no buffers.

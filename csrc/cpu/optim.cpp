@@ -224,11 +224,6 @@ void adam_block(const AdamEntry& entry, const Block& block, const AdamOptions& o
   square.store();
 }
 
-double count_up(const View& step) {
-  if (step.dtype == DType::Float64) return *step.as<double>() += 1;
-  return static_cast<double>(*step.as<float>() += 1);
-}
-
 void adam(std::span<const AdamEntry> entries, const AdamOptions& options) {
   std::vector<AdamScale> scales;
   scales.reserve(entries.size());
@@ -253,8 +248,176 @@ void adam(std::span<const AdamEntry> entries, const AdamOptions& options) {
   });
 }
 
+// --- rules of one form ----------------------------------------------------------------------------------------------
+
+// a + weight * (b - a), from the nearer end.
+template <class T>
+T interpolate(T a, T b, T weight, T rest) {
+  return weight < T(0.5) ? a + weight * (b - a) : b - (b - a) * rest;
+}
+
+// Each rule has `update(p, g, s, c)`: parameter, gradient, states, coefficients.
+struct Adadelta {
+  static constexpr int states = 2;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    s[0] = c[0] * s[0] + c[1] * g * g;
+    const T delta = std::sqrt(s[1] + c[2]) / std::sqrt(s[0] + c[2]) * g;
+    s[1] = c[0] * s[1] + c[1] * delta * delta;
+    p -= c[3] * delta;
+  }
+};
+
+struct Adagrad {
+  static constexpr int states = 1;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    s[0] += g * g;
+    p -= c[0] * g / (std::sqrt(s[0]) + c[1]);
+  }
+};
+
+struct Adamax {
+  static constexpr int states = 2;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    s[0] = interpolate(s[0], g, c[0], c[1]);
+    const T before = c[2] * s[1];
+    const T now = std::fabs(g) + c[3];
+    s[1] = before > now || before != before ? before : now;  // NaN stays
+    p -= c[4] * s[0] / s[1];
+  }
+};
+
+struct Asgd {
+  static constexpr int states = 1;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    p = p * c[0] - c[1] * g;
+    s[0] = c[2] == T(1) ? p : s[0] + (p - s[0]) * c[2];
+  }
+};
+
+struct NAdam {
+  static constexpr int states = 2;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    s[0] = interpolate(s[0], g, c[1], c[2]);
+    s[1] = c[3] * s[1] + c[4] * g * g;
+    const T denominator = std::sqrt(s[1] / c[6]) + c[5];
+    p = p * c[0] - c[7] * g / denominator - c[8] * s[0] / denominator;
+  }
+};
+
+struct RAdam {
+  static constexpr int states = 2;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    s[0] = interpolate(s[0], g, c[1], c[2]);
+    s[1] = c[3] * s[1] + c[4] * g * g;
+    const T denominator = std::sqrt(s[1]) + c[5];
+    p = p * c[0] - c[6] * s[0] / (c[7] != T(0) ? denominator : T(1));
+  }
+};
+
+template <bool centered, bool momentum>
+struct RMSprop {
+  static constexpr int states = 1 + centered + momentum;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    s[0] = c[0] * s[0] + c[1] * g * g;
+    T variance = s[0];
+    if constexpr (centered) {
+      s[1] = interpolate(s[1], g, c[1], c[0]);
+      variance -= s[1] * s[1];
+    }
+    T delta = g / (std::sqrt(variance) + c[2]);
+    if constexpr (momentum) delta = s[states - 1] = c[4] * s[states - 1] + delta;
+    p -= c[3] * delta;
+  }
+};
+
+struct Rprop {
+  static constexpr int states = 2;
+  template <class T>
+  static void update(T& p, T g, T* s, const T* c) {
+    const T turn = g * s[0];
+    const T size = s[1] * (turn > T(0) ? c[1] : turn < T(0) ? c[0] : T(1));
+    s[1] = size < c[2] ? c[2] : size > c[3] ? c[3] : size;
+    s[0] = turn < T(0) ? T(0) : g;
+    p -= s[0] > T(0) ? s[1] : s[0] < T(0) ? -s[1] : T(0);
+  }
+};
+
+template <class T, class R>
+void rule_block(const RuleEntry& entry, const Block& block, const RuleOptions& options) {
+  Buffers<T> buffers;
+  const Operand<T> param(entry.param, block, buffers.of[0]);
+  const Operand<T> grad(entry.grad, block, buffers.of[1]);
+  const auto state = [&](int k) { return Operand<T>(entry.states[k], block, buffers.of[2 + k], k < R::states); };
+  const Operand<T> states[kRuleStates] = {state(0), state(1), state(2)};
+  T c[kRuleCoefficients];
+  for (int k = 0; k < kRuleCoefficients; ++k) c[k] = static_cast<T>(entry.coefficients[k]);
+  const T sign = options.maximize ? T(-1) : T(1);
+  const auto decay = static_cast<T>(options.weight_decay);
+  T* const p = param.data();
+  const T* const g = grad.data();
+  T* const data[kRuleStates] = {states[0].data(), states[1].data(), states[2].data()};
+  FASTNN_IVDEP
+  for (std::int64_t i = 0; i < block.count; ++i) {
+    T next = p[i];
+    const T slope = decay != T(0) ? sign * g[i] + decay * next : sign * g[i];
+    T s[R::states];
+    for (int k = 0; k < R::states; ++k) s[k] = data[k][i];
+    R::update(next, slope, s, c);
+    for (int k = 0; k < R::states; ++k) data[k][i] = s[k];
+    p[i] = next;
+  }
+  param.store();
+  for (int k = 0; k < R::states; ++k) states[k].store();
+}
+
+template <class R>
+void run_rule(std::span<const RuleEntry> entries, const RuleOptions& options) {
+  for_blocks(entries, (2 + R::states) * itemsize(DType::Float32), [&](const Block& block) {
+    const RuleEntry& entry = entries[block.entry];
+    if (compute_type(entry.param.dtype) == DType::Float64) {
+      rule_block<double, R>(entry, block, options);
+    } else {
+      rule_block<float, R>(entry, block, options);
+    }
+  });
+}
+
+void rule(std::span<const RuleEntry> entries, const RuleOptions& options) {
+  switch (options.rule) {
+    case Rule::Adadelta:
+      return run_rule<Adadelta>(entries, options);
+    case Rule::Adagrad:
+      return run_rule<Adagrad>(entries, options);
+    case Rule::Adamax:
+      return run_rule<Adamax>(entries, options);
+    case Rule::Asgd:
+      return run_rule<Asgd>(entries, options);
+    case Rule::NAdam:
+      return run_rule<NAdam>(entries, options);
+    case Rule::RAdam:
+      return run_rule<RAdam>(entries, options);
+    case Rule::RMSprop:
+      return run_rule<RMSprop<false, false>>(entries, options);
+    case Rule::CenteredRMSprop:
+      return run_rule<RMSprop<true, false>>(entries, options);
+    case Rule::MomentumRMSprop:
+      return run_rule<RMSprop<false, true>>(entries, options);
+    case Rule::CenteredMomentumRMSprop:
+      return run_rule<RMSprop<true, true>>(entries, options);
+    case Rule::Rprop:
+      return run_rule<Rprop>(entries, options);
+  }
+}
+
 }  // namespace
 
-constinit const OptimKernels optim_kernels = {.sgd = &sgd, .adam = &adam};
+constinit const OptimKernels optim_kernels = {.sgd = &sgd, .adam = &adam, .rule = &rule};
 
 FASTNN_CPU_END

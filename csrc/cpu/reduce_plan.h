@@ -158,6 +158,8 @@ void store_one(char* data, std::int64_t index, DType dtype, T value) {
     case DType::BFloat16:
       reinterpret_cast<BFloat16*>(data)[index] = BFloat16(static_cast<float>(value));
       return;
+    default:
+      fail_not_implemented("reduce", dtype);
   }
 }
 

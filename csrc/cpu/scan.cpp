@@ -81,7 +81,7 @@ struct Shape {
 // Calls f(offset, columns) for every scan, or block of scans side by side.
 template <class F>
 void each_block(const Shape& s, F f) {
-  if (s.n == 0) return;
+  if (s.n == 0 || s.inner == 0) return;
   const std::int64_t blocks = ceil_div(s.inner, kColumns);
   const std::int64_t cost = s.n * at_most(s.inner, kColumns);
   parallel_for(s.outer * blocks, at_least(kGrain / cost, 1), [&](std::int64_t begin, std::int64_t end) {
@@ -144,6 +144,8 @@ void visit(DType dtype, F f) {
       return f.template operator()<bool>();
     case DType::BFloat16:
       return f.template operator()<BFloat16>();
+    default:
+      fail_not_implemented("scan", dtype);
   }
 }
 

@@ -192,6 +192,8 @@ void visit(DType dtype, F f) {
       return f.template operator()<bool>();
     case DType::BFloat16:
       return f.template operator()<BFloat16>();
+    default:
+      fail_not_implemented("sort", dtype);
   }
 }
 

@@ -7,7 +7,8 @@
 
 namespace fastnn {
 
-// Numbers that an elementwise operation takes beside its tensors, as double and as integer.
+// Numbers that an elementwise operation takes beside its tensors, as double and as integer. A complex number takes two
+// places of `d`.
 struct Params {
   const char* op = "";  // for error messages
   double d[4] = {};
@@ -22,7 +23,7 @@ using Pointwise = void (*)(const View& out, const View* inputs, DType compute, c
 struct ElementwiseKernels {
   // out = in0, converted
   Pointwise copy;
-  // d[0] or, for integers and bool, i[0]; the bits in i[0] for 16-bit floats
+  // d[0] (complex: d[0] and d[1]) or, for integers and bool, i[0]; the bits in i[0] for 16-bit floats
   Pointwise fill;
   // in0 (bool) ? in1 : in2
   Pointwise where;
@@ -40,7 +41,8 @@ struct ElementwiseKernels {
 };
 
 struct UnaryKernels {
-  Pointwise neg, abs, sign, square, reciprocal, sqrt, rsqrt;
+  // `sign` of a complex number is z / |z|; `conj` is only for those.
+  Pointwise neg, abs, sign, conj, square, reciprocal, sqrt, rsqrt;
   Pointwise exp, exp2, expm1, log, log2, log10, log1p;
   Pointwise sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh;
   Pointwise sigmoid, erf, erfc, erfinv, lgamma, digamma, polygamma;  // polygamma: order i[0]

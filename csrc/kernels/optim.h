@@ -47,9 +47,49 @@ struct AdamOptions {
   bool maximize;
 };
 
+// One float32 or float64 that counts steps.
+inline double count_up(const View& step) {
+  if (step.dtype == DType::Float64) return *step.as<double>() += 1;
+  return static_cast<double>(*step.as<float>() += 1);
+}
+
+// The other optimizers are rules of one form: from the gradient and up to three states of an element, and from
+// coefficients that the caller has computed for this step, to the next states and parameter. Listed after each rule
+// are its states, then its coefficients.
+enum class Rule : std::uint8_t {
+  Adadelta,         // square_avg, acc_delta; rho, 1 - rho, eps, lr
+  Adagrad,          // sum; step size, eps
+  Adamax,           // exp_avg, exp_inf; 1 - beta1, beta1, beta2, eps, step size
+  Asgd,             // ax; shrink, eta, mu
+  NAdam,            // exp_avg, exp_avg_sq; shrink, 1 - beta1, beta1, beta2, 1 - beta2, eps, 1 - beta2^t,
+                    //   step sizes of the gradient and of the average
+  RAdam,            // exp_avg, exp_avg_sq; shrink, 1 - beta1, beta1, beta2, 1 - beta2, eps, step size, rectified
+  RMSprop,          // square_avg; alpha, 1 - alpha, eps, lr, momentum
+  CenteredRMSprop,  // square_avg, grad_avg; the same
+  MomentumRMSprop,  // square_avg, momentum_buffer; the same
+  CenteredMomentumRMSprop,  // square_avg, grad_avg, momentum_buffer; the same
+  Rprop,                    // prev, step_size; etaminus, etaplus, least and largest step size
+};
+inline constexpr int kRuleStates = 3;
+inline constexpr int kRuleCoefficients = 9;
+
+struct RuleEntry {
+  View param;
+  View grad;
+  View states[kRuleStates];
+  double coefficients[kRuleCoefficients] = {};
+};
+
+struct RuleOptions {
+  Rule rule;
+  double weight_decay;  // times the parameter enters the gradient
+  bool maximize;
+};
+
 struct OptimKernels {
   void (*sgd)(std::span<const SgdEntry> entries, const SgdOptions& options);
   void (*adam)(std::span<const AdamEntry> entries, const AdamOptions& options);
+  void (*rule)(std::span<const RuleEntry> entries, const RuleOptions& options);
 };
 
 }  // namespace fastnn

@@ -1,6 +1,7 @@
 // Operators over Tensor, for formulas. Include it in a .cpp only.
 #pragma once
 
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 
 namespace fastnn {

@@ -5,6 +5,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
 #include "ops/registry.h"
@@ -180,7 +181,7 @@ void check_operands(const char* op, int spatial, const Tensor& input, const Tens
   FASTNN_CHECK(!bias.defined() || bias.dtype() == input.dtype(), ErrorKind::Runtime, op, ": Input type (",
                input.dtype(), ") and bias type (", bias.defined() ? bias.dtype() : input.dtype(),
                ") should be the same");
-  if (!is_floating(input.dtype())) fail_not_implemented(op, input.dtype());
+  if (!input.is_differentiable()) fail_not_implemented(op, input.dtype());
   for (int d = 1; d < weight.ndim(); ++d) {
     FASTNN_CHECK(weight.sizes()[d] > 0, ErrorKind::Runtime, op,
                  ": channels and kernel size should be greater than zero, but got weight of size ", weight.sizes());
@@ -192,6 +193,21 @@ void check_bias(const char* op, const Tensor& bias, std::int64_t channels, const
   FASTNN_CHECK(bias.ndim() == 1 && bias.numel() == channels, ErrorKind::Runtime, op, ": Given ", "groups=", walk.groups,
                ", weight of size ", weight.sizes(), ", expected bias to be 1-dimensional with ", channels,
                " elements, but got bias of size ", bias.sizes(), " instead");
+}
+
+using Kernel = Tensor (*)(const Tensor&, const Tensor&, const Tensor&, const Walk&, const Sizes&);
+
+// `apply` or `spread`; of complex operands by those of their parts.
+Tensor any_product(Kernel kernel, const Tensor& a, const Tensor& w, const Tensor& bias, const Walk& walk,
+                   const Sizes& sizes) {
+  if (!a.is_complex()) return kernel(a, w, bias, walk, sizes);
+  const auto product = [&](const Tensor& x, const Tensor& y) { return kernel(x, y, Tensor(), walk, sizes); };
+  const Tensor ar = real(a), ai = imag(a), wr = real(w), wi = imag(w);
+  const Tensor out = complex(sub(product(ar, wr), product(ai, wi)), add(product(ar, wi), product(ai, wr)));
+  if (!bias.defined()) return out;
+  Dims channels = Dims::filled(out.ndim(), 1);
+  channels[1] = bias.numel();
+  return add(out, reshape(bias, channels));
 }
 
 Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight, const Tensor& bias, const Walk& walk,
@@ -222,7 +238,7 @@ Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight
                  "). Kernel size can't be greater than actual input size");
     sizes.y.push_back(size);
   }
-  const Tensor out = apply(input, weight, bias, walk, sizes);
+  const Tensor out = any_product(&apply, input, weight, bias, walk, sizes);
   return batched ? out : squeeze(out, 0);
 }
 
@@ -290,7 +306,7 @@ Tensor transposed_convolution(const char* op, const Tensor& given, const Tensor&
                  "). Calculated output size per channel in dimension ", d, ": ", size, ". Output size is too small");
     sizes.x.push_back(size);
   }
-  const Tensor out = spread(input, weight, bias, walk, sizes);
+  const Tensor out = any_product(&spread, input, weight, bias, walk, sizes);
   return batched ? out : squeeze(out, 0);
 }
 

@@ -12,13 +12,14 @@ namespace fastnn {
 
 void copy_in_place(const Tensor& target, const Tensor& source) {
   check_in_place(target, "copy_");
-  const bool graph = needs_grad(target, source) && target.is_floating();
+  const bool graph = needs_grad(target, source) && target.is_differentiable();
   const Tensor old = graph ? before_write(target) : Tensor();
   copy_raw(target, source);
   Tensor result = target.detached();
   if (graph) {
     record("CopyBackwards", result, {&old, &source},
-           [sizes = source.sizes(), dtype = source.dtype(), tracked = source.is_floating()](const Tensor& g, Slots& d) {
+           [sizes = source.sizes(), dtype = source.dtype(), tracked = source.is_differentiable()](const Tensor& g,
+                                                                                                  Slots& d) {
              if (d.wants(0)) d[0] = zeros_like(g);
              if (d.wants(1) && tracked) d[1] = to_dtype(sum_to_size(g, sizes), dtype);
            });

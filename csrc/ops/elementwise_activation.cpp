@@ -177,6 +177,7 @@ Tensor gelu(const Tensor& input, std::string_view approximate) {
 }
 
 Tensor silu(const Tensor& input) {
+  if (input.is_complex()) return input * sigmoid(input);
   return smooth("silu", "SiluBackward0", table().silu, table().silu_backward, input, {},
                 [](const Tensor& g, const Tensor& x) {
                   const Tensor s = sigmoid(x);

@@ -1,5 +1,6 @@
 // Arithmetic of two and three operands.
 #include "ops/algebra.h"
+#include "ops/factory.h"
 #include "ops/pointwise.h"
 #include "ops/registry.h"
 
@@ -11,25 +12,28 @@ const ElementwiseKernels& table() { return *kernels().elementwise; }
 
 Tensor zeros_of(const Tensor& g) { return Tensor::full(g.sizes(), 0, g.dtype()); }
 
-bool is_one(const Scalar& alpha) { return alpha.is_float() ? alpha.d == 1.0 : alpha.i == 1; }
+bool is_one(const Scalar& alpha) { return alpha.to_double() == 1.0 && alpha.imag == 0; }
 
 void check_alpha(DType result, const Scalar& alpha) {
   FASTNN_CHECK(alpha.kind != Scalar::Kind::Bool || result == DType::Bool, ErrorKind::Runtime,
                "Boolean alpha only supported for Boolean results.");
-  FASTNN_CHECK(!alpha.is_float() || is_floating(result), ErrorKind::Runtime,
+  FASTNN_CHECK(!alpha.is_float() || is_differentiable(result), ErrorKind::Runtime,
                "For integral input tensors, argument alpha must not be a floating point number.");
+  FASTNN_CHECK(!alpha.is_complex() || is_complex(result), ErrorKind::Runtime,
+               "For non-complex input tensors, argument alpha must not be a complex number.");
 }
 
 Params number_params(const Scalar& value) {
   Params params;
   params.d[0] = value.to_double();
+  params.d[1] = value.imag;
   params.i[0] = value.to_int();
   return params;
 }
 
 // A number that stands for a tensor takes part in formulas in the dtype of the result.
 Tensor in_formula(const Tensor& operand, DType dtype) {
-  return operand.impl()->wrapped_number ? Tensor::full({}, operand.item_double(), dtype) : operand;
+  return operand.impl()->wrapped_number ? full({}, item(operand), dtype) : operand;
 }
 
 Tensor binary(const char* op, Pointwise kernel, const Tensor& a, const Tensor& b, DType dtype,
@@ -46,13 +50,16 @@ Tensor add_scaled(const char* op, const char* node, const Tensor& a, const Tenso
   if (needs_grad(a, b)) {
     record_pointwise(node, out, {&a, &b}, [slope](const Tensor& g, Slots& d) {
       if (d.wants(0)) d[0] = g;
-      if (d.wants(1)) d[1] = mul(g, slope);
+      if (d.wants(1)) d[1] = mul(g, conj(slope));
     });
   }
   return out;
 }
 
-Scalar negative(const Scalar& value) { return value.is_float() ? Scalar(-value.d) : Scalar(-value.i); }
+Scalar negative(const Scalar& value) {
+  if (value.is_complex()) return Scalar(-value.to_complex());
+  return value.is_float() ? Scalar(-value.d) : Scalar(-value.i);
+}
 
 }  // namespace
 
@@ -93,8 +100,8 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   Tensor out = binary("mul", table().mul, a, b, dtype);
   if (needs_grad(a, b)) {
     record_pointwise("MulBackward0", out, {&a, &b}, [sa = save(a, b), sb = save(b, a)](const Tensor& g, Slots& d) {
-      if (d.wants(0)) d[0] = g * sb.get();
-      if (d.wants(1)) d[1] = g * sa.get();
+      if (d.wants(0)) d[0] = g * conj(sb.get());
+      if (d.wants(1)) d[1] = g * conj(sa.get());
     });
   }
   return out;
@@ -105,9 +112,9 @@ Tensor div(const Tensor& a, const Tensor& b) {
   Tensor out = binary("div", table().div, a, b, dtype);
   if (needs_grad(a, b)) {
     record_pointwise("DivBackward0", out, {&a, &b}, [sa = save(a, b), sb = save(b)](const Tensor& g, Slots& d) {
-      const Tensor ga = g / sb.get();
+      const Tensor ga = g / conj(sb.get());
       if (d.wants(0)) d[0] = ga;
-      if (d.wants(1)) d[1] = -ga * (sa.get() / sb.get());
+      if (d.wants(1)) d[1] = -ga * conj(sa.get() / sb.get());
     });
   }
   return out;
@@ -184,13 +191,13 @@ namespace {
 // x^n for the exponents that have a kernel of their own.
 Tensor power(const Tensor& base, const Scalar& exponent, DType dtype) {
   const UnaryKernels& unary = *kernels().unary;
-  const double n = exponent.to_double();
-  const Pointwise kernel = n == 2                ? unary.square
-                           : !is_floating(dtype) ? nullptr
-                           : n == 0.5            ? unary.sqrt
-                           : n == -0.5           ? unary.rsqrt
-                           : n == -1             ? unary.reciprocal
-                                                 : nullptr;
+  const double n = exponent.imag == 0 ? exponent.to_double() : 0;
+  const Pointwise kernel = n == 2                      ? unary.square
+                           : !is_differentiable(dtype) ? nullptr
+                           : n == 0.5                  ? unary.sqrt
+                           : n == -0.5                 ? unary.rsqrt
+                           : n == -1                   ? unary.reciprocal
+                                                       : nullptr;
   if (kernel != nullptr) return pointwise("pow", kernel, {&base}, dtype, dtype);
   const Tensor number = exponent.wrapped();
   return binary("pow", table().pow, base, number, dtype);
@@ -204,19 +211,22 @@ Tensor pow(const Tensor& base, const Scalar& exponent) {
   promotion.add(exponent);
   const DType dtype = promotion.result();
   if (dtype == DType::Bool) return logical_or(base, Tensor::wrapped(exponent.i == 0));
-  FASTNN_CHECK(is_floating(dtype) || exponent.to_int() >= 0, ErrorKind::Runtime,
+  FASTNN_CHECK(is_differentiable(dtype) || exponent.to_int() >= 0, ErrorKind::Runtime,
                "Integers to negative integer powers are not allowed.");
   Tensor out = power(base, exponent, dtype);
   if (needs_grad(base)) {
     record_pointwise("PowBackward0", out, {&base}, [x = save(base), exponent](const Tensor& g, Slots& d) {
       if (!d.wants(0)) return;
       const double n = exponent.to_double();
-      if (n == 0) {
+      if (exponent.imag != 0) {
+        const Scalar less(Complex<double>(n - 1, exponent.imag));
+        d[0] = g * conj(mul(pow(x.get(), less), exponent));
+      } else if (n == 0) {
         d[0] = zeros_of(g);
       } else if (n == 1) {
         d[0] = g;
       } else {
-        d[0] = g * (n == 2 ? x.get() * 2.0 : pow(x.get(), Scalar(n - 1)) * n);
+        d[0] = g * conj(n == 2 ? x.get() * 2.0 : pow(x.get(), Scalar(n - 1)) * n);
       }
     });
   }
@@ -234,12 +244,13 @@ Tensor pow(const Tensor& base, const Tensor& exponent) {
                        const Tensor& n = sn.get();
                        const Scalar zero(0.0);
                        if (d.wants(0)) {
-                         d[0] = masked_fill(g * (n * pow(x, n - 1.0)), eq(n, Tensor::wrapped(0.0)), zero);
+                         d[0] = masked_fill(g * conj(n * pow(x, n - 1.0)), eq(n, Tensor::wrapped(0.0)), zero);
                        }
                        if (d.wants(1)) {
                          // 0^n is constant for n >= 0, whatever log(0) is.
-                         const Tensor flat = logical_and(eq(x, Tensor::wrapped(0.0)), ge(n, Tensor::wrapped(0.0)));
-                         d[1] = masked_fill(g * (sy.get() * log(x)), flat, zero);
+                         const Tensor flat =
+                             logical_and(eq(x, Tensor::wrapped(0.0)), ge(real(n), Tensor::wrapped(0.0)));
+                         d[1] = masked_fill(g * conj(sy.get() * log(x)), flat, zero);
                        }
                      });
   }
@@ -247,8 +258,8 @@ Tensor pow(const Tensor& base, const Tensor& exponent) {
 }
 
 Tensor float_power(const Tensor& base, const Tensor& exponent) {
-  return pow(in_formula(to_dtype(base, DType::Float64), DType::Float64),
-             in_formula(to_dtype(exponent, DType::Float64), DType::Float64));
+  const DType dtype = base.is_complex() || exponent.is_complex() ? DType::Complex128 : DType::Float64;
+  return pow(in_formula(to_dtype(base, dtype), dtype), in_formula(to_dtype(exponent, dtype), dtype));
 }
 
 // --- functions of two operands ---------------------------------------------------------------------------------------
@@ -342,6 +353,11 @@ Tensor choose_number(const char* op, const char* node, Pointwise kernel, const T
 }  // namespace
 
 Tensor logaddexp(const Tensor& a, const Tensor& b) {
+  if (is_complex(result_type(a, b))) {
+    const Tensor first = ge(real(a.detached()), real(b.detached()));
+    const Tensor larger = where(first, a, b);
+    return larger + log1p(exp(where(first, b, a) - larger));
+  }
   return log_add("logaddexp", "LogaddexpBackward0", table().logaddexp, a, b, 1.0);
 }
 Tensor logaddexp2(const Tensor& a, const Tensor& b) {
@@ -405,8 +421,8 @@ Tensor addcmul(const Tensor& input, const Tensor& tensor1, const Tensor& tensor2
     record_pointwise("AddcmulBackward0", out, {&input, &tensor1, &tensor2},
                      [s1 = save(tensor1, tensor2), s2 = save(tensor2, tensor1), value](const Tensor& g, Slots& d) {
                        if (d.wants(0)) d[0] = g;
-                       if (d.wants(1)) d[1] = g * mul(s2.get(), value);
-                       if (d.wants(2)) d[2] = g * mul(s1.get(), value);
+                       if (d.wants(1)) d[1] = g * conj(mul(s2.get(), value));
+                       if (d.wants(2)) d[2] = g * conj(mul(s1.get(), value));
                      });
   }
   return out;
@@ -414,7 +430,7 @@ Tensor addcmul(const Tensor& input, const Tensor& tensor1, const Tensor& tensor2
 
 Tensor addcdiv(const Tensor& input, const Tensor& tensor1, const Tensor& tensor2, const Scalar& value) {
   const DType dtype = result_type3(input, tensor1, tensor2);
-  FASTNN_CHECK(is_floating(tensor1.dtype()) || is_floating(tensor2.dtype()), ErrorKind::Runtime,
+  FASTNN_CHECK(tensor1.is_differentiable() || tensor2.is_differentiable(), ErrorKind::Runtime,
                "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
                "true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + "
                "value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * "
@@ -425,9 +441,9 @@ Tensor addcdiv(const Tensor& input, const Tensor& tensor1, const Tensor& tensor2
     record_pointwise("AddcdivBackward0", out, {&input, &tensor1, &tensor2},
                      [s1 = save(tensor1, tensor2), s2 = save(tensor2), value](const Tensor& g, Slots& d) {
                        if (d.wants(0)) d[0] = g;
-                       const Tensor quotient = mul(g, value) / s2.get();
+                       const Tensor quotient = mul(g, conj(value)) / conj(s2.get());
                        if (d.wants(1)) d[1] = quotient;
-                       if (d.wants(2)) d[2] = -quotient * (s1.get() / s2.get());
+                       if (d.wants(2)) d[2] = -quotient * conj(s1.get() / s2.get());
                      });
   }
   return out;
@@ -444,9 +460,10 @@ Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight) {
     record_pointwise("LerpBackward0", out, {&start, &end, &weight},
                      [ss = save(start, weight), se = save(end, weight), sw = save(in_formula(weight, dtype))](
                          const Tensor& g, Slots& d) {
-                       if (d.wants(0)) d[0] = g * (1.0 - sw.get());
-                       if (d.wants(1)) d[1] = g * sw.get();
-                       if (d.wants(2)) d[2] = g * (se.get() - ss.get());
+                       const Tensor w = conj(sw.get());
+                       if (d.wants(0)) d[0] = g * (1.0 - w);
+                       if (d.wants(1)) d[1] = g * w;
+                       if (d.wants(2)) d[2] = g * conj(se.get() - ss.get());
                      });
   }
   return out;

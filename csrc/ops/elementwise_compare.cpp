@@ -54,9 +54,18 @@ Tensor bitwise_right_shift(const Tensor& a, const Tensor& b) {
   return bits("bitwise_right_shift", table().shift_right, a, b);
 }
 
-Tensor isnan(const Tensor& input) { return kind("isnan", table().isnan, input); }
-Tensor isinf(const Tensor& input) { return kind("isinf", table().isinf, input); }
-Tensor isfinite(const Tensor& input) { return kind("isfinite", table().isfinite, input); }
+Tensor isnan(const Tensor& input) {
+  if (input.is_complex()) return logical_or(isnan(real(input)), isnan(imag(input)));
+  return kind("isnan", table().isnan, input);
+}
+Tensor isinf(const Tensor& input) {
+  if (input.is_complex()) return logical_or(isinf(real(input)), isinf(imag(input)));
+  return kind("isinf", table().isinf, input);
+}
+Tensor isfinite(const Tensor& input) {
+  if (input.is_complex()) return logical_and(isfinite(real(input)), isfinite(imag(input)));
+  return kind("isfinite", table().isfinite, input);
+}
 Tensor isposinf(const Tensor& input) { return kind("isposinf", table().isposinf, input); }
 Tensor isneginf(const Tensor& input) { return kind("isneginf", table().isneginf, input); }
 Tensor signbit(const Tensor& input) { return kind("signbit", table().signbit, input); }
@@ -67,10 +76,10 @@ Tensor isclose(const Tensor& a, const Tensor& b, double rtol, double atol, bool 
   FASTNN_CHECK(atol >= 0, ErrorKind::Runtime, "atol must be greater than or equal to zero, but got ", atol);
   const GradModeGuard no_grad(false);
   Tensor close = eq(a, b);
-  if (equal_nan && a.is_floating()) close = logical_or(close, logical_and(isnan(a), isnan(b)));
+  if (equal_nan && a.is_differentiable()) close = logical_or(close, logical_and(isnan(a), isnan(b)));
   if (rtol == 0 && atol == 0) return close;
   // Integers are compared in the default floating dtype.
-  const bool as_real = !is_floating(a.dtype());
+  const bool as_real = !a.is_differentiable();
   const Tensor x = as_real ? to_dtype(a, default_dtype()) : a;
   const Tensor y = as_real ? to_dtype(b, default_dtype()) : b;
   const Tensor error = abs(x - y);

@@ -29,7 +29,8 @@ bool fits_integer(const Scalar& value) {
   return d >= low && d <= static_cast<double>(std::numeric_limits<T>::max());
 }
 bool fits(const Scalar& value, DType dtype) {
-  if (dtype == DType::Bool) return true;
+  if (dtype == DType::Bool || is_complex(dtype)) return true;
+  if (value.imag != 0) return false;
   if (is_floating(dtype)) {
     const double d = std::abs(value.to_double());
     constexpr double kLargestHalf = 65504;
@@ -214,7 +215,8 @@ void copy_raw(const Tensor& target, const Tensor& source) {
 void fill_raw(const Tensor& target, const Scalar& value) {
   Params params;
   params.d[0] = value.to_double();
-  params.i[0] = target.dtype() == DType::Bool ? value.to_double() != 0 : value.to_int();
+  params.d[1] = value.imag;
+  params.i[0] = target.dtype() == DType::Bool ? value.to_double() != 0 || value.imag != 0 : value.to_int();
   if (target.dtype() == DType::Float16) params.i[0] = Half(static_cast<float>(params.d[0])).bits;
   if (target.dtype() == DType::BFloat16) params.i[0] = BFloat16(static_cast<float>(params.d[0])).bits;
   pointwise_into("fill", table().fill, target, {}, target.dtype(), params);
@@ -224,7 +226,7 @@ Tensor to_dtype(const Tensor& input, DType dtype) {
   if (input.dtype() == dtype) return input;
   Tensor out = Tensor::empty_like(input, dtype);
   copy_raw(out, input);
-  if (is_floating(dtype) && needs_grad(input)) {
+  if (is_differentiable(dtype) && needs_grad(input)) {
     record("ToCopyBackward0", out, {&input}, [from = input.dtype()](const Tensor& g, Slots& d) {
       if (d.wants(0)) d[0] = to_dtype(g, from);
     });
@@ -250,7 +252,7 @@ namespace {
 // Overwrites all of `self`: its old gradient ends here, and that of a value tensor is the sum.
 Tensor overwrite(const Tensor& self, const char* op, const char* node, const Tensor& value, const Scalar& number) {
   check_in_place(self, op);
-  const bool graph = self.is_floating() && needs_grad(self, value);
+  const bool graph = self.is_differentiable() && needs_grad(self, value);
   const Tensor old = graph ? before_write(self) : Tensor();
   if (value.defined()) {
     copy_raw(self, value);

@@ -29,6 +29,19 @@ Tensor neg(const Tensor& input) {
 }
 
 Tensor abs(const Tensor& input) {
+  if (input.is_complex()) {
+    Tensor out;
+    {
+      const GradModeGuard no_grad(false);
+      out = hypot(real(input), imag(input));
+    }
+    if (needs_grad(input)) {
+      record_pointwise("AbsBackward0", out, {&input}, [saved = save(input)](const Tensor& g, Slots& d) {
+        if (d.wants(0)) d[0] = sgn(saved.get()) * g;
+      });
+    }
+    return out;
+  }
   return unary_from_input("abs", "AbsBackward0", table().abs, input, input.dtype(),
                           [](const Tensor& g, const Tensor& x) { return g * sign(x); });
 }
@@ -50,13 +63,17 @@ Tensor stepped(const char* op, const char* node, Pointwise kernel, const Tensor&
 // Integers are whole already.
 Tensor rounded(const char* op, const char* node, Pointwise kernel, const Tensor& x, const Params& params = {}) {
   FASTNN_CHECK(x.dtype() != DType::Bool, ErrorKind::NotImplemented, '"', op, "\" not implemented for 'Bool'");
-  if (!is_floating(x.dtype())) return clone(x);
+  if (is_integral(x.dtype())) return clone(x);
   return stepped(op, node, kernel, x, params);
 }
 
 }  // namespace
 
-Tensor sign(const Tensor& input) { return stepped("sign", "SignBackward0", table().sign, input); }
+Tensor sign(const Tensor& input) {
+  FASTNN_CHECK(!input.is_complex(), ErrorKind::Runtime,
+               "Unlike NumPy, torch.sign doesn't support complex numbers. Use torch.sgn instead.");
+  return stepped("sign", "SignBackward0", table().sign, input);
+}
 Tensor floor(const Tensor& input) { return rounded("floor", "FloorBackward0", table().floor, input); }
 Tensor ceil(const Tensor& input) { return rounded("ceil", "CeilBackward0", table().ceil, input); }
 Tensor trunc(const Tensor& input) { return rounded("trunc", "TruncBackward0", table().trunc, input); }
@@ -117,7 +134,8 @@ FASTNN_FROM_INPUT(atan, Atan, g / (x * x + 1.0))
 FASTNN_FROM_INPUT(sinh, Sinh, g* cosh(x))
 FASTNN_FROM_INPUT(cosh, Cosh, g* sinh(x))
 FASTNN_FROM_INPUT(asinh, Asinh, g* rsqrt(x* x + 1.0))
-FASTNN_FROM_INPUT(acosh, Acosh, g* rsqrt(x* x - 1.0))
+// The product of the roots, not the root of the product: those differ for complex x.
+FASTNN_FROM_INPUT(acosh, Acosh, x.is_complex() ? g * (rsqrt(x + 1.0) * rsqrt(x - 1.0)) : g * rsqrt(x * x - 1.0))
 FASTNN_FROM_INPUT(atanh, Atanh, g / (1.0 - x * x))
 FASTNN_FROM_INPUT(erf, Erf, g*(exp(-(x* x)) * kTwoOverSqrtPi))
 FASTNN_FROM_INPUT(erfc, Erfc, g*(exp(-(x* x)) * -kTwoOverSqrtPi))
@@ -163,7 +181,6 @@ FASTNN_OPS(elementwise_unary) {
   op("abs(Tensor input) -> Tensor", &abs, kUnary);
   op("absolute(Tensor input) -> Tensor", &abs, kUnary);
   op("sign(Tensor input) -> Tensor", &sign, kUnary);
-  op("sgn(Tensor input) -> Tensor", &sign, kUnary);
   op("square(Tensor input) -> Tensor", &square, kUnary);
   op("reciprocal(Tensor input) -> Tensor", &reciprocal, kUnary);
   op("sqrt(Tensor input) -> Tensor", &sqrt, kUnary);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/pointwise.h"
 #include "ops/registry.h"
@@ -17,6 +18,8 @@ T typed(V value) {
     return T(static_cast<float>(value));
   } else if constexpr (std::is_same_v<T, bool>) {
     return value != V(0);
+  } else if constexpr (is_complex_type<T>) {
+    return T(static_cast<decltype(T::re)>(value));
   } else {
     return static_cast<T>(value);
   }
@@ -24,8 +27,15 @@ T typed(V value) {
 
 void fill(const Tensor& tensor, const Scalar& value) {
   if (tensor.numel() == 0) return;
-  visit_dtype(tensor.dtype(), [&]<class T>() {
-    const T item = value.is_float() ? typed<T>(value.d) : typed<T>(value.i);
+  visit_any_dtype(tensor.dtype(), [&]<class T>() {
+    T item;
+    if constexpr (is_complex_type<T>) {
+      item = T(value.to_complex());
+    } else {
+      FASTNN_CHECK(value.imag == 0, ErrorKind::Runtime, "value cannot be converted to type ", info(tensor.dtype()).name,
+                   " without overflow");
+      item = value.kind >= Scalar::Kind::Float ? typed<T>(value.d) : typed<T>(value.i);
+    }
     std::fill_n(tensor.as<T>(), tensor.numel(), item);
   });
 }
@@ -87,7 +97,7 @@ Tensor empty_permuted(IntSpan size, IntSpan physical_layout, std::optional<DType
   return Tensor::empty_strided(size, strides, dtype.value_or(default_dtype()));
 }
 Tensor scalar_tensor(const Scalar& value, std::optional<DType> dtype) {
-  return full(Dims{}, value, dtype.value_or(default_dtype()));
+  return full(Dims{}, value, dtype.value_or(value.is_complex() ? value.dtype() : default_dtype()));
 }
 
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::optional<DType> dtype) {
@@ -130,16 +140,14 @@ Scalar number_of(const char* op, const char* name, const Tensor& value) {
   FASTNN_CHECK(value.ndim() == 0, ErrorKind::Runtime, op,
                " only supports 0-dimensional start and end tensors, but got ", name, " with ", value.ndim(),
                " dimension(s).");
+  if (is_complex(value.dtype())) return to_dtype(value, DType::Complex128).as<Complex<double>>()[0];
   return value.is_floating() ? Scalar(value.item_double()) : Scalar(value.item_int());
 }
 
 // Evenly spaced numbers from both ends to the middle, as PyTorch computes them, so that the last is exactly `end`; both
 // ends are first rounded to the dtype. f(x) of each.
 template <class F>
-Tensor spaced(const char* op, const Tensor& start, const Tensor& end, std::int64_t steps, DType dtype, F f) {
-  FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "number of steps must be non-negative");
-  const double first = number_of(op, "start", start).to_double();
-  const double last = number_of(op, "end", end).to_double();
+Tensor spaced(double first, double last, std::int64_t steps, DType dtype, F f) {
   Tensor out = Tensor::empty(Dims{steps}, dtype);
   visit_dtype(dtype, [&]<class T>() {
     T* data = out.as<T>();
@@ -154,11 +162,35 @@ Tensor spaced(const char* op, const Tensor& start, const Tensor& end, std::int64
   });
   return out;
 }
+struct Ends {
+  Scalar first, last;
+  DType dtype;
+
+  Ends(const char* op, const Tensor& start, const Tensor& end, std::int64_t steps, std::optional<DType> given)
+      : first(number_of(op, "start", start)), last(number_of(op, "end", end)) {
+    FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "number of steps must be non-negative");
+    const bool complex_ends = first.is_complex() || last.is_complex();
+    dtype = given.value_or(complex_ends ? to_complex(default_dtype()) : default_dtype());
+  }
+  // The numbers as a complex tensor.
+  Tensor complex_numbers(std::int64_t steps, DType of) const {
+    const auto same = [](auto x) { return x; };
+    return complex(spaced(first.to_double(), last.to_double(), steps, to_real(of), same),
+                   spaced(first.imag, last.imag, steps, to_real(of), same));
+  }
+};
+
 Tensor linspace(const Tensor& start, const Tensor& end, std::int64_t steps, std::optional<DType> dtype) {
-  return spaced("linspace", start, end, steps, dtype.value_or(default_dtype()), [](auto x) { return x; });
+  const Ends ends("linspace", start, end, steps, dtype);
+  if (is_complex(ends.dtype)) return ends.complex_numbers(steps, ends.dtype);
+  return spaced(ends.first.to_double(), ends.last.to_double(), steps, ends.dtype, [](auto x) { return x; });
 }
 Tensor logspace(const Tensor& start, const Tensor& end, std::int64_t steps, double base, std::optional<DType> dtype) {
-  return spaced("logspace", start, end, steps, dtype.value_or(default_dtype()),
+  const Ends ends("logspace", start, end, steps, dtype);
+  if (is_complex(ends.dtype)) {
+    return to_dtype(pow(Scalar(base).wrapped(), ends.complex_numbers(steps, DType::Complex128)), ends.dtype);
+  }
+  return spaced(ends.first.to_double(), ends.last.to_double(), steps, ends.dtype,
                 [base](auto x) { return std::pow(static_cast<decltype(x)>(base), x); });
 }
 
@@ -180,7 +212,7 @@ Tensor range(const Scalar& start, const Scalar& end, const Scalar& step, std::op
 Tensor eye_rectangle(std::int64_t n, std::int64_t m, std::optional<DType> dtype) {
   FASTNN_CHECK(n >= 0 && m >= 0, ErrorKind::Runtime, "eye: n and m must be greater or equal to 0, got ", n, " and ", m);
   Tensor out = zeros(Dims{n, m}, dtype.value_or(default_dtype()));
-  visit_dtype(out.dtype(), [&]<class T>() {
+  visit_any_dtype(out.dtype(), [&]<class T>() {
     for (std::int64_t i = 0; i < std::min(n, m); ++i) out.as<T>()[i * m + i] = typed<T>(1.0);
   });
   return out;
@@ -196,7 +228,7 @@ Tensor triangle(const Tensor& input, std::int64_t diagonal) {
   const std::int64_t rows = out.size(-2);
   const std::int64_t columns = out.size(-1);
   const std::int64_t batch = rows * columns == 0 ? 0 : out.numel() / (rows * columns);
-  visit_dtype(out.dtype(), [&]<class T>() {
+  visit_any_dtype(out.dtype(), [&]<class T>() {
     for (std::int64_t r = 0; r < batch * rows; ++r) {
       T* row = out.as<T>() + r * columns;
       const std::int64_t edge = std::clamp<std::int64_t>(r % rows + diagonal + (lower ? 1 : 0), 0, columns);

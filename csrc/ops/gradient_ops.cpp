@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "autograd/record.h"
+#include "ops/complex.h"
 #include "ops/copy.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
@@ -24,8 +25,9 @@ Tensor reduce_to(const Tensor& gradient, IntSpan sizes, DType dtype) {
 }
 
 bool has_nan(const Tensor& tensor) {
-  if (!tensor.is_floating() || tensor.numel() == 0) return false;
+  if (!tensor.is_differentiable() || tensor.numel() == 0) return false;
   const GradModeGuard no_grad(false);
+  if (tensor.is_complex()) return has_nan(view_as_real(tensor.detached()));
   // A NaN, or infinities of both signs, make the sum NaN; only then look at each element.
   if (!std::isnan(sum(tensor.detached(), std::nullopt, false, std::nullopt).item_double())) return false;
   const Tensor dense = contiguous(tensor.detached());
@@ -37,13 +39,30 @@ bool has_nan(const Tensor& tensor) {
   });
 }
 
+// Where a view has the parts of its complex base, or the reverse, both are seen as parts.
+struct ViewGeometry {
+  bool parts;
+  PartGeometry base, view;
+  ViewGeometry(const Tensor& base_tensor, const Tensor& view_tensor)
+      : parts(base_tensor.is_complex() != view_tensor.is_complex()),
+        base(geometry(base_tensor)),
+        view(geometry(view_tensor)) {}
+  PartGeometry geometry(const Tensor& tensor) const {
+    if (parts && tensor.is_complex()) return part_geometry(tensor);
+    return {tensor.sizes(), tensor.strides(), tensor.storage_offset()};
+  }
+};
+
 Ref<Node> view_node(const Tensor& base, const Tensor& view) {
   const Tensor alias = view.detached();
-  record("AsStridedBackward0", alias, {&base},
-         [in_size = base.sizes(), in_stride = base.strides(), in_offset = base.storage_offset(), size = view.sizes(),
-          stride = view.strides(), offset = view.storage_offset()](const Tensor& g, Slots& d) {
-           if (d.wants(0)) d[0] = as_strided_backward(g, in_size, in_stride, in_offset, size, stride, offset);
-         });
+  record("AsStridedBackward0", alias, {&base}, [geometry = ViewGeometry(base, view)](const Tensor& g, Slots& d) {
+    if (!d.wants(0)) return;
+    const auto& [parts, in, out] = geometry;
+    const Tensor given = parts && g.is_complex() ? view_as_real(g) : g;
+    const Tensor result =
+        as_strided_backward(given, in.sizes, in.strides, in.offset, out.sizes, out.strides, out.offset);
+    d[0] = parts && !g.is_complex() ? view_as_complex(result) : result;
+  });
   return Ref<Node>(static_cast<Node*>(alias.impl()->grad_fn.get()));
 }
 
@@ -58,7 +77,11 @@ Tensor clone_like_base(const Tensor& gradient, const Tensor& base) {
 }
 
 Tensor slice_like_view(const Tensor& whole, const Tensor& base, const Tensor& view) {
-  return as_strided(whole, view.sizes(), view.strides(), view.storage_offset() - base.storage_offset());
+  const ViewGeometry geometry(base, view);
+  const Tensor from = geometry.parts && base.is_complex() ? view_as_real(whole) : whole;
+  const Tensor slice =
+      as_strided(from, geometry.view.sizes, geometry.view.strides, geometry.view.offset - geometry.base.offset);
+  return geometry.parts && view.is_complex() ? view_as_complex(slice) : slice;
 }
 
 void copy_into(const Tensor& target, const Tensor& source) {

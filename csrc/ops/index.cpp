@@ -18,7 +18,7 @@ const IndexKernels& table() { return *kernels().index; }
 
 // Integer tensors of any width, as contiguous int64.
 Tensor as_places(const Tensor& index, const char* op) {
-  FASTNN_CHECK(!index.is_floating() && index.dtype() != DType::Bool, ErrorKind::Index, op,
+  FASTNN_CHECK(!index.is_differentiable() && index.dtype() != DType::Bool, ErrorKind::Index, op,
                ": tensors used as indices must be long, int, byte or bool tensors, got ", index.dtype());
   const GradModeGuard no_grad(false);
   return contiguous(to_dtype(index, DType::Int64));
@@ -308,7 +308,7 @@ Tensor put_slices(const char* op, const Tensor& input, std::int64_t dim, const T
 Tensor index_add(const Tensor& input, std::int64_t dim, const Tensor& index_tensor, const Tensor& source,
                  const Scalar& alpha) {
   check_int_index(index_tensor, "index_add()");
-  const Tensor scaled = alpha.to_double() == 1.0 ? source : mul(source, alpha);
+  const Tensor scaled = alpha.to_double() == 1.0 && alpha.imag == 0 ? source : mul(source, alpha);
   Tensor out = put_slices("index_add", input, dim, index_tensor, scaled.detached(), true);
   if (needs_grad(input, scaled)) {
     record("IndexAddBackward0", out, {&input, &scaled},
@@ -486,7 +486,13 @@ void collect_nonzero(const Tensor& input, std::vector<std::int64_t>& places) {
   std::vector<std::int64_t> at(static_cast<std::size_t>(ndim), 0);
   const T* data = input.as<T>();
   for (std::int64_t i = 0; i < input.numel(); ++i) {
-    if (static_cast<double>(data[i]) != 0.0) places.insert(places.end(), at.begin(), at.end());
+    bool found = false;
+    if constexpr (is_complex_type<T>) {
+      found = !(data[i] == T());
+    } else {
+      found = static_cast<double>(data[i]) != 0.0;
+    }
+    if (found) places.insert(places.end(), at.begin(), at.end());
     for (int d = ndim - 1; d >= 0; --d) {
       if (++at[static_cast<std::size_t>(d)] < input.sizes()[d]) break;
       at[static_cast<std::size_t>(d)] = 0;
@@ -500,10 +506,10 @@ Tensor nonzero(const Tensor& input) {
   const GradModeGuard no_grad(false);
   const Tensor dense = contiguous(input.detached());
   if (input.ndim() == 0) {
-    return Tensor::empty(Dims{dense.item_double() != 0.0 ? 1 : 0, 0}, DType::Int64);
+    return Tensor::empty(Dims{to_dtype(dense, DType::Bool).item_int(), 0}, DType::Int64);
   }
   std::vector<std::int64_t> places;
-  visit_dtype(dense.dtype(), [&]<class T>() { collect_nonzero<T>(dense, places); });
+  visit_any_dtype(dense.dtype(), [&]<class T>() { collect_nonzero<T>(dense, places); });
   const auto rows = static_cast<std::int64_t>(places.size()) / input.ndim();
   // PyTorch's result is stored by dimension: its columns are contiguous.
   Tensor out = Tensor::empty_strided(Dims{rows, input.ndim()}, Dims{1, std::max<std::int64_t>(rows, 1)}, DType::Int64);

@@ -4,6 +4,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/reduce.h"
 #include "ops/registry.h"
@@ -15,9 +16,18 @@ namespace {
 
 // Names of types as PyTorch's errors about matrices spell them.
 const char* type_name(DType dtype) {
-  constexpr std::array<const char*, kDTypeCount> names = {"unsigned char", "signed char",  "short", "int",
-                                                          "long int",      "c10::Half",    "float", "double",
-                                                          "bool",          "c10::BFloat16"};
+  constexpr std::array<const char*, kDTypeCount> names = {"unsigned char",
+                                                          "signed char",
+                                                          "short",
+                                                          "int",
+                                                          "long int",
+                                                          "c10::Half",
+                                                          "float",
+                                                          "double",
+                                                          "bool",
+                                                          "c10::BFloat16",
+                                                          "c10::complex<float>",
+                                                          "c10::complex<double>"};
   return names[static_cast<std::size_t>(dtype)];
 }
 
@@ -76,6 +86,25 @@ Tensor launch(const Tensor& a, const Tensor& b, const Tensor& input = Tensor(), 
   return out;
 }
 
+// The same for complex numbers, by one product of real matrices: a with the parts of each element next to each other,
+// times each row of b and i times that row, with their parts next to each other too.
+Tensor launch_complex(const Tensor& a, const Tensor& b, const Tensor& input = Tensor(), const Scalar& beta = 0,
+                      const Scalar& alpha = 1) {
+  const GradModeGuard off(false);
+  const Tensor left = flatten(view_as_real(contiguous(a.detached())), -2);
+  const Tensor parts[] = {neg(imag(b.detached())), real(b.detached())};
+  const Tensor rows[] = {b.detached(), view_as_complex(stack(parts, -1))};
+  const Tensor right = flatten(view_as_real(flatten(stack(rows, -2), -3, -2)), -2);
+  const Tensor product = launch(left, right);
+  Dims sizes = product.sizes();
+  sizes[sizes.size() - 1] = from_end(b, 1);
+  sizes.push_back(2);
+  Tensor out = view_as_complex(view(product, sizes));
+  if (alpha.to_double() != 1 || alpha.imag != 0) out = mul(out, alpha);
+  if (input.defined() && (beta.to_double() != 0 || beta.imag != 0)) out = add(out, mul(input.detached(), beta));
+  return out.detached();
+}
+
 // All rows of all matrices: [..., m, n] -> [rows, n].
 Tensor as_rows(const Tensor& t) {
   if (t.ndim() == 2) return t;
@@ -128,13 +157,13 @@ Tensor gradient_of_right(const Tensor& g, const Tensor& a, const Dims& sizes, bo
 }
 
 Tensor recorded_product(const Tensor& a, const Tensor& b, const char* node) {
-  Tensor out = launch(a, b);
+  Tensor out = a.is_complex() ? launch_complex(a, b) : launch(a, b);
   if (needs_grad(a, b)) {
     record(node, out, {&a, &b},
            [sa = save(a, b), sb = save(b, a), size_a = a.sizes(), size_b = b.sizes(), columns_a = stored_by_columns(a),
             columns_b = stored_by_columns(b)](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = gradient_of_left(g, sb.get(), size_a, columns_a);
-             if (d.wants(1)) d[1] = gradient_of_right(g, sa.get(), size_b, columns_b);
+             if (d.wants(0)) d[0] = gradient_of_left(g, conj(sb.get()), size_a, columns_a);
+             if (d.wants(1)) d[1] = gradient_of_right(g, conj(sa.get()), size_b, columns_b);
            });
   }
   return out;
@@ -144,6 +173,7 @@ Tensor recorded_product(const Tensor& a, const Tensor& b, const char* node) {
 Tensor matrix_vector(const Tensor& matrix, const Tensor& vector) {
   Dims sizes = matrix.sizes();
   sizes.erase(sizes.size() - 1);
+  if (matrix.is_complex()) return squeeze(recorded_product(matrix, unsqueeze(vector, -1), "MvBackward0"), -1);
   Tensor out = Tensor::empty(sizes, matrix.dtype());
   if (LaunchCount::counting) ++LaunchCount::value;
   Lens lens_out{out.sizes(), out.strides()};
@@ -168,7 +198,9 @@ Tensor matrix_vector(const Tensor& matrix, const Tensor& vector) {
   return out;
 }
 
-Tensor scaled(const Tensor& t, const Scalar& factor) { return factor.to_double() == 1.0 ? t : mul(t, factor); }
+Tensor scaled(const Tensor& t, const Scalar& factor) {
+  return factor.to_double() == 1.0 && factor.imag == 0 ? t : mul(t, factor);
+}
 
 // beta * input + alpha * a @ b for matrices or batches of them, all checks of shapes done.
 Tensor add_product(const char* op, const char* node, const Tensor& input, const Tensor& a, const Tensor& b,
@@ -180,14 +212,15 @@ Tensor add_product(const char* op, const char* node, const Tensor& input, const 
   const Dims sizes = with_matrix(batch_of(a), from_end(a, 2), from_end(b, 1));
   FASTNN_CHECK(is_expandable_to(input.sizes(), sizes), ErrorKind::Runtime, op, ": The expanded size of the tensor (",
                sizes, ") must match the existing size (", input.sizes(), ")");
-  Tensor out = launch(a, b, input, beta.to_double(), alpha.to_double());
+  Tensor out = a.is_complex() ? launch_complex(a, b, input, beta, alpha)
+                              : launch(a, b, input, beta.to_double(), alpha.to_double());
   if (needs_grad(input, a, b)) {
     record(node, out, {&input, &a, &b},
            [sa = save(a, b), sb = save(b, a), beta, alpha, size = input.sizes(), size_a = a.sizes(), size_b = b.sizes(),
             columns_a = stored_by_columns(a), columns_b = stored_by_columns(b)](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = scaled(sum_to_size(g, size), beta);
-             if (d.wants(1)) d[1] = scaled(gradient_of_left(g, sb.get(), size_a, columns_a), alpha);
-             if (d.wants(2)) d[2] = scaled(gradient_of_right(g, sa.get(), size_b, columns_b), alpha);
+             if (d.wants(0)) d[0] = scaled(sum_to_size(g, size), conj(beta));
+             if (d.wants(1)) d[1] = scaled(gradient_of_left(g, conj(sb.get()), size_a, columns_a), conj(alpha));
+             if (d.wants(2)) d[2] = scaled(gradient_of_right(g, conj(sa.get()), size_b, columns_b), conj(alpha));
            });
   }
   return out;
@@ -245,6 +278,7 @@ Tensor dot(const Tensor& a, const Tensor& b) {
   FASTNN_CHECK(a.numel() == b.numel(), ErrorKind::Runtime, "dot: inconsistent tensor size, expected tensor [",
                a.numel(), "] and src [", b.numel(), "] to have the same number of elements, but got ", a.numel(),
                " and ", b.numel(), " elements respectively");
+  if (a.is_complex()) return sum(mul(a, b));
   Tensor out = Tensor::empty({}, a.dtype());
   if (LaunchCount::counting) ++LaunchCount::value;
   const Dims one{1, 1};
@@ -367,6 +401,10 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
                  "linear: self and mat2 must have the same dtype, but got ", bias.dtype(), " and ", input.dtype());
   }
 
+  if (input.is_complex()) {
+    const Tensor product = matmul(input, transpose(weight, 0, 1));
+    return bias.defined() ? add(product, bias) : product;
+  }
   Dims sizes = input.sizes();
   sizes.back() = out_features;
   Tensor out = Tensor::empty(sizes, input.dtype());
@@ -589,7 +627,6 @@ FASTNN_OPS(matmul) {
   op("bmm(Tensor input, Tensor mat2) -> Tensor", &bmm, op_fn | op_method | op_out);
   op("mv(Tensor input, Tensor vec) -> Tensor", &mv, op_fn | op_method | op_out);
   op("dot(Tensor input, Tensor tensor) -> Tensor", &dot, op_fn | op_method | op_out);
-  op("vdot(Tensor input, Tensor other) -> Tensor", &dot, op_fn | op_method | op_out);
   op("inner(Tensor input, Tensor other) -> Tensor", &inner, op_fn | op_method | op_out);
   op("outer(Tensor input, Tensor vec2) -> Tensor", &outer, op_fn | op_method | op_out);
   op("ger(Tensor input, Tensor vec2) -> Tensor", &outer, op_fn | op_method | op_out);

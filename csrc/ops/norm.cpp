@@ -293,6 +293,14 @@ Tensor layer_norm(const Tensor& input, IntSpan normalized_shape, const Tensor& w
 Tensor rms_norm(const Tensor& input, IntSpan normalized_shape, const Tensor& weight, std::optional<double> eps) {
   const double smallest = compute_type(input.dtype()) == DType::Float64 ? std::numeric_limits<double>::epsilon()
                                                                         : std::numeric_limits<float>::epsilon();
+  if (input.is_complex()) {
+    Dims last;
+    for (int d = -static_cast<int>(normalized_shape.size()); d < 0; ++d) last.push_back(d);
+    const double epsilon = eps.value_or(input.dtype() == DType::Complex128 ? std::numeric_limits<double>::epsilon()
+                                                                           : std::numeric_limits<float>::epsilon());
+    const Tensor out = mul(input, rsqrt(add(mean(square(input), last, true), Scalar(epsilon))));
+    return weight.defined() ? mul(out, weight) : out;
+  }
   return row_norm("rms_norm", "RmsNormBackward0", input, normalized_shape, weight, Tensor(), eps.value_or(smallest),
                   false);
 }

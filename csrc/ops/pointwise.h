@@ -5,6 +5,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/complex.h"
 
 namespace fastnn {
 
@@ -45,17 +46,19 @@ Tensor pointwise(const char* op, Pointwise kernel, Operands inputs, DType comput
 void pointwise_into(const char* op, Pointwise kernel, const Tensor& out, Operands inputs, DType compute,
                     const Params& params = {});
 
-// The dtype of the result of a function with values in the reals (exp, mean): floats stay, integers become the default.
-inline DType floating_result(DType dtype) { return is_floating(dtype) ? dtype : default_dtype(); }
+// The dtype of the result of a function with values in the reals (exp, mean): floats and complex numbers stay, integers
+// become the default.
+inline DType floating_result(DType dtype) { return is_differentiable(dtype) ? dtype : default_dtype(); }
 
-// y = f(x) with the derivative dx = derivative(dy, x).
+// y = f(x) with the derivative dx = derivative(dy, x). Of a complex x it is given the conjugate: a formula with real
+// coefficients then is the conjugate of the slope, as the gradient has to be.
 template <class F>
 Tensor unary_from_input(const char* op, const char* node, Pointwise kernel, const Tensor& x, DType dtype, F derivative,
                         const Params& params = {}) {
   Tensor y = pointwise(op, kernel, {&x}, dtype, dtype, params);
   if (needs_grad(x)) {
     record_pointwise(node, y, {&x}, [saved = save(x), derivative](const Tensor& g, Slots& d) {
-      if (d.wants(0)) d[0] = derivative(g, saved.get());
+      if (d.wants(0)) d[0] = derivative(g, conj(saved.get()));
     });
   }
   return y;
@@ -67,7 +70,7 @@ Tensor unary_from_output(const char* op, const char* node, Pointwise kernel, con
   Tensor y = pointwise(op, kernel, {&x}, dtype, dtype, params, Needs::Nothing);
   if (needs_grad(x)) {
     record_pointwise(node, y, {&x}, [saved = save_output(y), derivative](const Tensor& g, Slots& d) {
-      if (d.wants(0)) d[0] = derivative(g, saved.get());
+      if (d.wants(0)) d[0] = derivative(g, conj(saved.get()));
     });
   }
   return y;
@@ -93,7 +96,7 @@ Tensor piecewise_backward(const char* op, Pointwise kernel, const Tensor& g, con
 template <class F>
 Tensor fused_backward(const char* op, Pointwise kernel, const Tensor& g, const Tensor& saved, const Params& params,
                       F algebra) {
-  if (grad_mode().enabled) return algebra(g, saved);
+  if (grad_mode().enabled || g.is_complex()) return algebra(g, saved);
   return pointwise(op, kernel, {&g, &saved}, g.dtype(), g.dtype(), params);
 }
 

@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <numbers>
 #include <vector>
 
 #include "autograd/record.h"
@@ -153,7 +154,9 @@ void with_generator(Generator* maybe, F&& f) {
   f(generator);
 }
 
+// The parts of a complex tensor are drawn like neighbours in memory.
 void write_uniform(const Tensor& self, double from, double to, Generator* maybe) {
+  if (self.is_complex()) return write_uniform(view_as_real(self.detached()), from, to, maybe);
   visit_floating("uniform_", self.dtype(), [&]<class T>() {
     with_generator(maybe, [&](Generator& generator) {
       if (self.is_contiguous() && std::is_same_v<T, float>) {
@@ -169,7 +172,9 @@ void write_uniform(const Tensor& self, double from, double to, Generator* maybe)
   });
 }
 
+// Each part of a complex number has half of its variance.
 void write_normal(const Tensor& self, double mean, double std, Generator* maybe) {
+  if (self.is_complex()) return write_normal(view_as_real(self.detached()), mean, std / std::numbers::sqrt2, maybe);
   visit_floating("normal_", self.dtype(), [&]<class T>() {
     with_generator(maybe, [&](Generator& generator) {
       if (!self.is_contiguous() || self.numel() < random::kNormalBlock) {
@@ -186,10 +191,13 @@ void write_normal(const Tensor& self, double mean, double std, Generator* maybe)
 void check_floating(const char* op, DType dtype) {
   if (!is_floating(dtype)) fail_dtype(op, dtype);
 }
+void check_differentiable(const char* op, DType dtype) {
+  if (!is_differentiable(dtype)) fail_dtype(op, dtype);
+}
 
 void check_uniform(double from, double to, DType dtype) {
-  check_floating("uniform_", dtype);
-  const double most = largest(dtype);
+  check_differentiable("uniform_", dtype);
+  const double most = largest(to_real(dtype));
   FASTNN_CHECK(from >= -most && from <= most, ErrorKind::Runtime, "uniform_: from is out of bounds for ", dtype);
   FASTNN_CHECK(to >= -most && to <= most, ErrorKind::Runtime, "uniform_: to is out of bounds for ", dtype);
   FASTNN_CHECK(from <= to, ErrorKind::Runtime, "uniform_ expects to return a [from, to) range, but found from=", from,
@@ -209,7 +217,7 @@ Tensor uniform_(const Tensor& self, double from, double to, Generator* generator
 
 Tensor normal_(const Tensor& self, double mean, double std, Generator* generator) {
   check_std(std);
-  check_floating("normal_", self.dtype());
+  check_differentiable("normal_", self.dtype());
   return overwrite(self, "normal_", "NormalBackward3", [&] { write_normal(self, mean, std, generator); });
 }
 
@@ -383,14 +391,14 @@ Tensor new_like(const Tensor& input, MaybeDType dtype) {
 
 Tensor rand(IntSpan size, Generator* generator, MaybeDType dtype) {
   Tensor out = new_tensor(size, dtype.value_or(default_dtype()));
-  check_floating("rand", out.dtype());
+  check_differentiable("rand", out.dtype());
   write_uniform(out, 0, 1, generator);
   return out;
 }
 
 Tensor randn(IntSpan size, Generator* generator, MaybeDType dtype) {
   Tensor out = new_tensor(size, dtype.value_or(default_dtype()));
-  check_floating("randn", out.dtype());
+  check_differentiable("randn", out.dtype());
   if (out.numel() > 0) write_normal(out, 0, 1, generator);
   return out;
 }
@@ -408,14 +416,14 @@ Tensor randint(std::int64_t high, IntSpan size, Generator* generator, DType dtyp
 
 Tensor rand_like(const Tensor& input, Generator* generator, MaybeDType dtype) {
   Tensor out = new_like(input, dtype);
-  check_floating("rand_like", out.dtype());
+  check_differentiable("rand_like", out.dtype());
   write_uniform(out, 0, 1, generator);
   return out;
 }
 
 Tensor randn_like(const Tensor& input, Generator* generator, MaybeDType dtype) {
   Tensor out = new_like(input, dtype);
-  check_floating("randn_like", out.dtype());
+  check_differentiable("randn_like", out.dtype());
   if (out.numel() > 0) write_normal(out, 0, 1, generator);
   return out;
 }

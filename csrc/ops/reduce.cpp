@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
 #include "ops/pointwise.h"
@@ -78,6 +79,9 @@ Around::Around(const Tensor& contiguous, int dim, bool has_n)
 
 Tensor reduce(const char* op, Reduction kernel, const Tensor& input, const ReduceDims& dims, bool keepdim, DType dtype,
               ReduceParams params, const Tensor* context) {
+  // A complex sum is that of the parts, which are one more dimension that is kept.
+  const bool parts = input.is_complex();
+  if (parts && kernel != kernels().reduce->sum) fail_not_implemented(op, input.dtype());
   Tensor out = Tensor::empty(dims.out_sizes(keepdim), dtype);
   // The reduced dimensions go last: only sizes and strides move.
   Dims in_sizes;
@@ -86,13 +90,17 @@ Tensor reduce(const char* op, Reduction kernel, const Tensor& input, const Reduc
     for (int d = 0; d < dims.sizes.size(); ++d) {
       if (dims.reduced[d] != last) continue;
       in_sizes.push_back(input.sizes()[d]);
-      in_strides.push_back(input.strides()[d]);
+      in_strides.push_back(parts ? 2 * input.strides()[d] : input.strides()[d]);
+    }
+    if (parts && !last) {
+      in_sizes.push_back(2);
+      in_strides.push_back(1);
     }
   }
   const int kept = in_sizes.size() - dims.count;
   const Dims out_strides = contiguous_strides(IntSpan(in_sizes.data(), static_cast<std::size_t>(kept)));
-  const View in_view{input.data(), input.dtype(), in_sizes.size(), in_sizes.data(), in_strides.data()};
-  const View out_view{out.data(), dtype, kept, in_sizes.data(), out_strides.data()};
+  const View in_view{input.data(), to_real(input.dtype()), in_sizes.size(), in_sizes.data(), in_strides.data()};
+  const View out_view{out.data(), to_real(dtype), kept, in_sizes.data(), out_strides.data()};
   const View context_view = context ? context->view() : View{};
   params.op = op;
   if (LaunchCount::counting) ++LaunchCount::value;
@@ -106,13 +114,14 @@ const ReduceKernels& table() { return *kernels().reduce; }
 
 DType sum_dtype(const Tensor& input, OptionalDType dtype) {
   if (dtype) return *dtype;
-  return input.is_floating() ? input.dtype() : DType::Int64;
+  return input.is_differentiable() ? input.dtype() : DType::Int64;
 }
 
 // Sums and products of integers may be asked for in a type narrower than int64; a float input asked for as an integer
 // is truncated first.
 Tensor sum_input(const Tensor& input, DType dtype) {
-  return input.is_floating() && !is_floating(dtype) ? to_dtype(input, dtype) : input;
+  const bool narrower = input.is_differentiable() && !is_differentiable(dtype);
+  return narrower || input.is_complex() != is_complex(dtype) ? to_dtype(input, dtype) : input;
 }
 
 void check_floating(const char* op, DType dtype, bool named_dtype) {
@@ -137,7 +146,7 @@ Tensor sum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dt
   const ReduceDims dims(input, dim, "sum");
   const DType result = sum_dtype(input, dtype);
   Tensor out = reduce("sum", table().sum, sum_input(input, result), dims, keepdim, result);
-  if (is_floating(result) && needs_grad(input)) {
+  if (is_differentiable(result) && needs_grad(input)) {
     const char* name = dim ? "SumBackward1" : "SumBackward0";
     record(name, out, {&input}, [dims, keepdim, from = input.dtype()](const Tensor& g, Slots& d) {
       d[0] = dims.broadcast(to_dtype(g, from), keepdim);
@@ -147,6 +156,7 @@ Tensor sum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dt
 }
 
 Tensor nansum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  FASTNN_CHECK(!input.is_complex(), ErrorKind::Runtime, "nansum on CPU does not support complex inputs");
   if (!input.is_floating()) return sum(input, dim, keepdim, dtype);
   const ReduceDims dims(input, dim, "nansum");
   const DType result = sum_dtype(input, dtype);
@@ -162,13 +172,14 @@ Tensor nansum(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType
 
 Tensor mean(const Tensor& input, OptionalDims dim, bool keepdim, OptionalDType dtype) {
   const DType result = dtype.value_or(input.dtype());
-  FASTNN_CHECK(is_floating(result), ErrorKind::Runtime, "mean(): could not infer output dtype. ",
+  FASTNN_CHECK(is_differentiable(result), ErrorKind::Runtime, "mean(): could not infer output dtype. ",
                dtype ? "Optional dtype" : "Input dtype",
                " must be either a floating point or complex dtype. Got: ", result);
   const ReduceDims dims(input, dim, "mean");
   ReduceParams params;
   params.divisor = static_cast<double>(dims.total);
-  Tensor out = reduce("mean", table().sum, input, dims, keepdim, result, params);
+  Tensor out = reduce("mean", table().sum, input.is_complex() == is_complex(result) ? input : to_dtype(input, result),
+                      dims, keepdim, result, params);
   if (needs_grad(input)) {
     const char* name = dim ? "MeanBackward1" : "MeanBackward0";
     record(name, out, {&input}, [dims, keepdim, from = input.dtype()](const Tensor& g, Slots& d) {
@@ -215,6 +226,26 @@ Tensor product_of_others(const Tensor& input, std::int64_t dim) {
   return mul(before, after);
 }
 
+// Pairs, pairs of pairs and so on, which derives itself.
+Tensor complex_prod(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim) {
+  const bool all_dims = !dim || input.ndim() == 0;
+  Tensor x = all_dims ? reshape(input, Dims{-1}) : input;
+  const int at = all_dims ? 0 : wrap_dim(*dim, input.ndim(), "prod");
+  Dims sizes = x.sizes();
+  if (sizes[at] == 0) {
+    sizes[at] = 1;
+    x = Tensor::full(sizes, 1, input.dtype());
+  }
+  while (x.sizes()[at] > 1) {
+    const std::int64_t half = x.sizes()[at] / 2;
+    const Tensor pairs = mul(narrow(x, at, 0, half), narrow(x, at, half, half));
+    const std::int64_t left = x.sizes()[at] - 2 * half;
+    x = left == 0 ? pairs : cat(std::array{pairs, narrow(x, at, 2 * half, left)}, at);
+  }
+  if (all_dims) return reshape(x, keepdim && !dim ? Dims::filled(input.ndim(), 1) : Dims{});
+  return keepdim ? (x.is_same(input) ? clone(x) : x) : squeeze(x, at);
+}
+
 Tensor prod_gradient(const Tensor& g, const Tensor& input, const Tensor& out, const ReduceDims& dims, bool keepdim,
                      bool all_dims) {
   if (input.numel() == 0) return zero_like(input);
@@ -234,9 +265,11 @@ bool has_zero(const Tensor& input) {
 
 Tensor prod(const Tensor& input, std::optional<std::int64_t> dim, bool keepdim, OptionalDType dtype) {
   const DType result = sum_dtype(input, dtype);
-  if (input.dtype() != result && input.is_floating()) return prod(to_dtype(input, result), dim, keepdim, result);
+  if (input.dtype() != result && (input.is_differentiable() || is_complex(result)))
+    return prod(to_dtype(input, result), dim, keepdim, result);
   const std::int64_t one = dim.value_or(0);
   const ReduceDims dims(input, dim ? OptionalDims(IntSpan(&one, 1)) : std::nullopt, "prod");
+  if (input.is_complex()) return complex_prod(input, dim, keepdim);
   Tensor out = reduce("prod", table().prod, input, dims, keepdim, result);
   if (is_floating(result) && needs_grad(input)) {
     record(dim ? "ProdBackward1" : "ProdBackward0", out, {&input},
@@ -288,6 +321,7 @@ struct Selected {
 Selected select_along(const char* op, Selection kernel, const Tensor& input, int dim, bool keepdim, bool want_values) {
   FASTNN_CHECK(input.ndim() == 0 || input.sizes()[dim] > 0, ErrorKind::Index, op, "(): Expected reduction dim ", dim,
                " to have non-zero size.");
+  if (input.is_complex()) fail_not_implemented(op, input.dtype());
   Dims sizes;
   Dims strides;
   Dims out_sizes;
@@ -386,18 +420,22 @@ namespace {
 Tensor max_of_all(const Tensor& input) { return extreme_of_all("max", "MaxBackward1", table().amax, input); }
 Tensor min_of_all(const Tensor& input) { return extreme_of_all("min", "MinBackward1", table().amin, input); }
 
+// Kernels of truth take no complex numbers.
+Tensor truth(const Tensor& input) { return input.is_complex() ? to_dtype(input.detached(), DType::Bool) : input; }
+
 // uint8 is older than bool and keeps its type.
 DType truth_dtype(const Tensor& input) { return input.dtype() == DType::UInt8 ? DType::UInt8 : DType::Bool; }
 }  // namespace
 
 Tensor any(const Tensor& input, OptionalDims dim, bool keepdim) {
-  return reduce("any", table().any, input, {input, dim, "any"}, keepdim, truth_dtype(input));
+  return reduce("any", table().any, truth(input), {input, dim, "any"}, keepdim, truth_dtype(input));
 }
 Tensor all(const Tensor& input, OptionalDims dim, bool keepdim) {
-  return reduce("all", table().all, input, {input, dim, "all"}, keepdim, truth_dtype(input));
+  return reduce("all", table().all, truth(input), {input, dim, "all"}, keepdim, truth_dtype(input));
 }
 Tensor count_nonzero(const Tensor& input, OptionalDims dim) {
-  return reduce("count_nonzero", table().count_nonzero, input, {input, dim, "count_nonzero"}, false, DType::Int64);
+  return reduce("count_nonzero", table().count_nonzero, truth(input), {input, dim, "count_nonzero"}, false,
+                DType::Int64);
 }
 
 // --- variance --------------------------------------------------------------------------------------------------------
@@ -437,6 +475,9 @@ Tensor deviation_gradient(const Tensor& g, const Tensor& input, const Tensor& ou
 }  // namespace
 
 Tensor var(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
+  if (input.is_complex()) {
+    return add(var(real(input), dim, correction, keepdim), var(imag(input), dim, correction, keepdim));
+  }
   const ReduceDims dims(input, dim, "var");
   Tensor out = moments("var", input, dims, correction, keepdim, false).variance;
   if (needs_grad(input)) {
@@ -448,6 +489,7 @@ Tensor var(const Tensor& input, OptionalDims dim, double correction, bool keepdi
 }
 
 Tensor std_dev(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
+  if (input.is_complex()) return sqrt(var(input, dim, correction, keepdim));
   const ReduceDims dims(input, dim, "std");
   Tensor out = moments("std", input, dims, correction, keepdim, true).variance;
   if (needs_grad(input)) {
@@ -463,6 +505,10 @@ namespace {
 
 std::tuple<Tensor, Tensor> moments_pair(const char* op, const char* name, const Tensor& input, OptionalDims dim,
                                         double correction, bool keepdim, bool root) {
+  if (input.is_complex()) {
+    const Tensor variance = var(input, dim, correction, keepdim);
+    return {root ? sqrt(variance) : variance, mean(input, dim, keepdim)};
+  }
   const ReduceDims dims(input, dim, op);
   const Moments both = moments(op, input, dims, correction, keepdim, root);
   Tensor spread = both.variance;
@@ -562,6 +608,11 @@ Tensor norm_value(const Tensor& input, double ord, const ReduceDims& dims, bool 
 }  // namespace
 
 Tensor vector_norm(const Tensor& input, double ord, OptionalDims dim, bool keepdim, OptionalDType dtype) {
+  if (input.is_complex()) {
+    FASTNN_CHECK(!dtype || is_complex(*dtype), ErrorKind::Runtime,
+                 "linalg.vector_norm: the dtype of the norm of a complex tensor must be complex. Got ", *dtype);
+    return vector_norm(abs(dtype ? to_dtype(input, *dtype) : input), ord, dim, keepdim, {});
+  }
   FASTNN_CHECK(input.is_floating(), ErrorKind::Runtime,
                "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", input.dtype());
   if (dtype && *dtype != input.dtype()) {
@@ -587,7 +638,7 @@ Tensor vector_norm(const Tensor& input, double ord, OptionalDims dim, bool keepd
 namespace {
 
 Tensor norm(const Tensor& input, const std::optional<Scalar>& p, OptionalDims dim, bool keepdim, OptionalDType dtype) {
-  FASTNN_CHECK(input.is_floating(), ErrorKind::Runtime,
+  FASTNN_CHECK(input.is_differentiable(), ErrorKind::Runtime,
                "linalg.vector_norm: Expected a floating point or complex tensor as input. Got ", input.dtype());
   return vector_norm(input, p ? p->to_double() : 2, dim, keepdim, dtype);
 }

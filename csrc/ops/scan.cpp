@@ -1,9 +1,11 @@
 #include "ops/scan.h"
 
+#include <array>
 #include <limits>
 #include <vector>
 
 #include "kernels/scan.h"
+#include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
 #include "ops/index.h"
@@ -20,7 +22,7 @@ namespace {
 const ScanKernels& table() { return *kernels().scan; }
 
 DType scan_dtype(const Tensor& input, std::optional<DType> dtype) {
-  return dtype.value_or(input.is_floating() ? input.dtype() : DType::Int64);
+  return dtype.value_or(input.is_differentiable() ? input.dtype() : DType::Int64);
 }
 
 // The kernel alone, no history.
@@ -34,6 +36,8 @@ Tensor run_scan(ScanKernels::Scan kernel, const Tensor& input, int dim, bool rev
 }
 
 Tensor running_sum(const char* name, const Tensor& input, int dim, bool reverse) {
+  if (input.is_complex() && input.ndim() == 0) return clone(input);
+  if (input.is_complex()) return view_as_complex(running_sum(name, view_as_real(input), dim, reverse));
   Tensor out = run_scan(table().cumsum, input, dim, reverse);
   if (input.is_floating() && needs_grad(input)) {
     record(name, out, {&input},
@@ -85,7 +89,24 @@ Tensor product_gradient_once(const Tensor& g, const Tensor& x, const Tensor& out
   return where(eq(seen, Scalar(0).wrapped()), before, mul(tails, first));
 }
 
+// In log(n) steps, each of which combines every element with the one that is twice as far from it.
+template <class F>
+Tensor composed_scan(const Tensor& input, int dim, bool reverse, F combine) {
+  if (input.ndim() == 0) return clone(input);
+  const std::int64_t n = input.sizes()[dim];
+  Tensor x = n > 1 ? input : clone(input);
+  for (std::int64_t step = 1; step < n; step *= 2) {
+    const Tensor combined = combine(narrow(x, dim, step, n - step), narrow(x, dim, 0, n - step));
+    const Tensor rest = narrow(x, dim, reverse ? n - step : 0, step);
+    x = reverse ? cat(std::array{combined, rest}, dim) : cat(std::array{rest, combined}, dim);
+  }
+  return x;
+}
+
 Tensor running_product(const char* name, const Tensor& input, int dim, bool reverse) {
+  if (input.is_complex()) {
+    return composed_scan(input, dim, reverse, [](const Tensor& a, const Tensor& b) { return mul(a, b); });
+  }
   Tensor out = run_scan(table().cumprod, input, dim, reverse);
   if (input.is_floating() && needs_grad(input)) {
     record(name, out, {&input}, [dim, reverse, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
@@ -121,6 +142,7 @@ std::tuple<Tensor, Tensor> running_extreme(const char* op, const char* name, Sca
 
 // log of the running sum of exp(log_terms)
 Tensor sums_of_exponentials(const Tensor& log_terms, int dim, bool reverse) {
+  if (log_terms.is_complex()) return composed_scan(log_terms, dim, reverse, &logaddexp);
   Tensor out = run_scan(table().logcumsumexp, log_terms, dim, reverse);
   if (needs_grad(log_terms)) {
     const char* name = reverse ? "LogcumsumexpReversedBackward0" : "LogcumsumexpBackward0";

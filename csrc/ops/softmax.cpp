@@ -112,6 +112,12 @@ Tensor log_softmax(const Tensor& input, std::int64_t dim, std::optional<DType> d
 
 Tensor logsumexp(const Tensor& input, IntSpan dim, bool keepdim) {
   const Tensor x = to_dtype(input, floating_result(input.dtype()));
+  if (x.is_complex()) {
+    const Tensor most = amax(real(x.detached()), dim, true);
+    const Tensor shift = masked_fill(most, logical_not(isfinite(most)), Scalar(0));
+    const Tensor total = add(log(sum(exp(sub(x, shift)), dim, true)), shift);
+    return keepdim ? total : view(total, ReduceDims(x, dim, "logsumexp").out_sizes(false));
+  }
   const ReduceDims dims(x, dim, "logsumexp");
   Tensor out;
   {

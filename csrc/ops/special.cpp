@@ -81,6 +81,13 @@ FASTNN_CONSTANT(airy_ai)
 #undef FASTNN_SPECIAL
 #undef FASTNN_CONSTANT
 
+Tensor sinc_op(const Tensor& input) {
+  if (!is_complex(input.dtype())) return sinc(input);
+  const Tensor none = eq(input, zero());
+  const Tensor product = masked_fill(input, none, Scalar(1.0)) * kPi;
+  return masked_fill(sin(product) / product, none, Scalar(1.0));
+}
+
 Tensor modified_i0(const Tensor& input) { return i0(input.detached()); }
 Tensor modified_i1(const Tensor& input) { return i1(input.detached()); }
 
@@ -250,7 +257,7 @@ FASTNN_OPS(special) {
   constexpr unsigned kFunction = op_fn | op_out;
   constexpr unsigned kAll = op_fn | op_method | op_inplace_direct | op_out;
   constexpr unsigned kComposed = op_fn | op_method | op_inplace | op_out;
-  op("sinc(Tensor input) -> Tensor", &sinc, kAll);
+  op("sinc(Tensor input) -> Tensor", &sinc_op, kAll);
   op("i0(Tensor input) -> Tensor", &i0, kAll);
   op("logit(Tensor input, float? eps=None) -> Tensor", &logit, kComposed);
   op("mvlgamma(Tensor input, int p) -> Tensor", &mvlgamma, kComposed);
@@ -306,7 +313,7 @@ FASTNN_OPS(special) {
   FASTNN_POLYNOMIAL("legendre_polynomial_p", Legendre, false);
 #undef FASTNN_POLYNOMIAL
 
-  op("special.sinc(Tensor input) -> Tensor", &sinc, kFunction);
+  op("special.sinc(Tensor input) -> Tensor", &sinc_op, kFunction);
   op("special.logit(Tensor input, float? eps=None) -> Tensor", &logit, kFunction);
   op("special.multigammaln(Tensor input, int p) -> Tensor", &mvlgamma, kFunction);
   op("special.gammainc(Tensor input, Tensor other) -> Tensor", &igamma, kFunction);

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "ops/algebra.h"
+#include "ops/complex.h"
 #include "ops/factory.h"
 #include "ops/index.h"
 #include "ops/matmul.h"
@@ -67,7 +68,8 @@ Tensor renorm(const Tensor& input, const Scalar& p, std::int64_t dim, const Scal
   for (int d = 0; d < input.ndim(); ++d) {
     if (d != at) others.push_back(d);
   }
-  const DType wide = compute_type(input.dtype());
+  const std::optional<DType> wide =
+      is_complex(input.dtype()) ? std::nullopt : std::optional(compute_type(input.dtype()));
   const Tensor norm = vector_norm(input, p.to_double(), others, true, wide);
   constexpr double kGuard = 1e-7;
   const Tensor longer = gt(norm, maxnorm.wrapped());
@@ -139,7 +141,7 @@ Tensor cov(const Tensor& input, std::int64_t correction, const Tensor& fweights,
   if (norm.item_double() <= 0) norm = zeros(Dims{}, norm.dtype());
   const Dims along{1};
   const Tensor centred = rows - unsqueeze(sum(weighted(rows), along) / total, 1);
-  return squeeze_all(matmul(centred, transpose(weighted(centred), 0, 1)) / norm);
+  return squeeze_all(matmul(centred, conj(transpose(weighted(centred), 0, 1))) / norm);
 }
 
 Tensor corrcoef(const Tensor& input) {
@@ -148,8 +150,11 @@ Tensor corrcoef(const Tensor& input) {
                " dimensions");
   const Tensor c = cov(input, 1, Tensor(), Tensor());
   if (c.ndim() == 0) return c / c;
-  const Tensor deviations = sqrt(diagonal(c));
-  return clamp(c / unsqueeze(deviations, 1) / unsqueeze(deviations, 0), Scalar(-1.0), Scalar(1.0));
+  const bool parts = is_complex(c.dtype());
+  const Tensor deviations = sqrt(parts ? real(diagonal(c)) : diagonal(c));
+  const Tensor scaled = c / unsqueeze(deviations, 1) / unsqueeze(deviations, 0);
+  const auto bounded = [](const Tensor& x) { return clamp(x, Scalar(-1.0), Scalar(1.0)); };
+  return parts ? complex(bounded(real(scaled)), bounded(imag(scaled))) : bounded(scaled);
 }
 
 // --- quantiles -------------------------------------------------------------------------------------------------------

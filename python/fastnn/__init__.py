@@ -106,7 +106,9 @@ pi = _math.pi
 e = _math.e
 newaxis = None
 
-_LAZY_MODULES = ("autograd", "finetune", "linalg", "nn", "optim", "random", "serialization", "special", "utils")
+_LAZY_MODULES = (
+    *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
+)
 _LAZY_NAMES = {
     "save": "serialization",
     "load": "serialization",
@@ -118,6 +120,13 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
+    "bartlett_window": "_spectral",
+    "blackman_window": "_spectral",
+    "hamming_window": "_spectral",
+    "hann_window": "_spectral",
+    "istft": "_spectral",
+    "kaiser_window": "_spectral",
+    "stft": "_spectral",
 }
 
 

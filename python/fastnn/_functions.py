@@ -410,7 +410,7 @@ class finfo:
 
     def __init__(self, type: _C.dtype | None = None) -> None:
         dtype = _C.get_default_dtype() if type is None else type
-        name = repr(dtype).split(".")[-1]
+        name = repr(dtype.to_real()).split(".")[-1]
         if name not in _FLOATS:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
         self.bits, mantissa, largest = _FLOATS[name]
@@ -443,7 +443,7 @@ class iinfo:
     """
 
     def __init__(self, type: _C.dtype) -> None:
-        if type.is_floating_point or type == _C.bool:
+        if type.is_floating_point or type.is_complex or type == _C.bool:
             raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
         self.bits = type.itemsize * 8
         self.dtype = repr(type).split(".")[-1]

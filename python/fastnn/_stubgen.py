@@ -44,13 +44,16 @@ _bytes: TypeAlias = builtins.bytes
 _float: TypeAlias = builtins.float
 _int: TypeAlias = builtins.int
 _str: TypeAlias = builtins.str
-_Scalar: TypeAlias = builtins.float | builtins.int | builtins.bool
+_Number: TypeAlias = builtins.float | builtins.int | builtins.bool
+_Scalar: TypeAlias = builtins.complex | builtins.float | builtins.int | builtins.bool
 _dtype: TypeAlias = dtype
 _device: TypeAlias = device
 _layout: TypeAlias = layout
 _memory_format: TypeAlias = memory_format
 _DeviceLike: TypeAlias = device | builtins.str | builtins.int | None
-_DTypeLike: TypeAlias = dtype | type[builtins.float] | type[builtins.int] | type[builtins.bool]
+_DTypeLike: TypeAlias = (
+    dtype | type[builtins.complex] | type[builtins.float] | type[builtins.int] | type[builtins.bool]
+)
 _Index: TypeAlias = builtins.int | slice | EllipsisType | Tensor | Sequence[Any] | NDArray[Any] | None
 """
 
@@ -155,6 +158,7 @@ PRECISE = {
     ("device.__init__", "type"): "_DeviceLike",
     ("dtype.__copy__", "return"): "_dtype",
     ("dtype.__deepcopy__", "return"): "_dtype",
+    ("dtype.to_complex", "return"): "_dtype",
     ("dtype.to_real", "return"): "_dtype",
 }
 
@@ -185,7 +189,7 @@ TENSOR_METHODS = {
     "is_inference": "(self) -> _bool",
     "is_set_to": "(self, tensor: Tensor, /) -> _bool",
     "is_signed": "(self) -> _bool",
-    "item": "(self) -> _Scalar",
+    "item": "(self) -> _Number",
     "ndimension": "(self) -> _int",
     "nelement": "(self) -> _int",
     "numel": "(self) -> _int",
@@ -220,6 +224,7 @@ TENSOR_METHODS = {
     "__repr__": "(self) -> _str",
     # Operators.
     "__bool__": "(self) -> _bool",
+    "__complex__": "(self) -> builtins.complex",
     "__float__": "(self) -> _float",
     "__index__": "(self) -> _int",
     "__int__": "(self) -> _int",
@@ -273,6 +278,8 @@ TENSOR_ATTRIBUTES = {
     "_grad": "Tensor | None",
     "data": "Tensor",
     "grad": "Tensor | None",
+    "imag": "Tensor",
+    "real": "Tensor",
     "requires_grad": "_bool",
 }
 # What every class has.

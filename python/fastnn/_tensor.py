@@ -68,7 +68,7 @@ def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tup
     return dtype, copy, device is not None
 
 
-_PYTHON_DTYPES = {float: _C.float64, int: _C.int64, bool: _C.bool}
+_PYTHON_DTYPES = {complex: _C.complex128, float: _C.float64, int: _C.int64, bool: _C.bool}
 
 
 def to(
@@ -140,7 +140,21 @@ _TYPE_NAMES = {
     _C.float64: "DoubleTensor",
     _C.bool: "BoolTensor",
     _C.bfloat16: "BFloat16Tensor",
+    _C.complex64: "ComplexFloatTensor",
+    _C.complex128: "ComplexDoubleTensor",
 }
+
+
+def _spectral(name: str) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        from . import _spectral as functions
+
+        return getattr(functions, name)(self, *args, **kwargs)  # type: ignore[no-any-return]
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = f"See :func:`fastnn.{name}`."
+    return method
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
@@ -234,7 +248,7 @@ def _reversed(self: Tensor) -> Tensor:
 
 
 def _contains(self: Tensor, element: Any) -> bool:
-    if isinstance(element, (Tensor, int, float)):
+    if isinstance(element, (Tensor, int, float, complex)):
         return bool((self == element).any().item())
     raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
@@ -492,8 +506,12 @@ def _install() -> None:
         ("int", _C.int32),
         ("long", _C.int64),
         ("bool", _C.bool),
+        ("cfloat", _C.complex64),
+        ("cdouble", _C.complex128),
     ):
         methods[name] = _caster(name, dtype)
+    for name in ("stft", "istft"):
+        methods[name] = _spectral(name)
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims", "as_strided"):
         methods[f"{name}_"] = _in_place_view(name)
     for name, method in methods.items():

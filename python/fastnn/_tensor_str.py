@@ -128,6 +128,26 @@ class _Format(NamedTuple):
         return written + self.suffix if self.suffix and math.isfinite(value) else written
 
 
+class _ComplexFormat(NamedTuple):
+    """Both parts, each in its own notation, with the sign of the imaginary one between them."""
+
+    real: _Format
+    imag: _Format
+
+    @property
+    def width(self) -> int:
+        return self.real.width + self.imag.width + 1
+
+    def text(self, value: complex) -> str:
+        imag = self.imag.text(value.imag).lstrip()
+        return self.real.text(value.real) + (imag if imag.startswith("-") else "+" + imag) + "j"
+
+
+def _choose_complex_format(values: Sequence[complex]) -> _ComplexFormat:
+    real = _choose_format([value.real for value in values], True)
+    return _ComplexFormat(real, _choose_format([value.imag for value in values], True))
+
+
 def _choose_format(values: Sequence[Any], is_floating: bool) -> _Format:
     """The notation and the width for a tensor with these elements."""
     if not is_floating:
@@ -181,7 +201,7 @@ def _flatten(values: Any, dims: int) -> Iterator[Any]:
             yield from _flatten(value, dims - 1)
 
 
-def _body(values: Any, shape: Sequence[int], element: _Format, indent: int, summarize: bool) -> str:
+def _body(values: Any, shape: Sequence[int], element: _Format | _ComplexFormat, indent: int, summarize: bool) -> str:
     """The brackets with everything in them; ``indent`` is where the opening one stands."""
     if not shape:
         return element.text(values)
@@ -217,7 +237,8 @@ def _suffixes(tensor: Tensor) -> list[str]:
     is_empty = tensor.numel() == 0
     told = [f"size={tuple(tensor.shape)}"] if is_empty and tensor.dim() != 1 else []
     default = _C.get_default_dtype()
-    if tensor.dtype != default and (is_empty or tensor.dtype not in (_C.int64, _C.bool)):
+    plain = (_C.int64, _C.bool, _C.complex128 if default == _C.float64 else _C.complex64)
+    if tensor.dtype != default and (is_empty or tensor.dtype not in plain):
         told.append(f"dtype={tensor.dtype}")
     if tensor.grad_fn is not None:
         told.append(f"grad_fn=<{tensor.grad_fn.name().rpartition('::')[2]}>")
@@ -251,6 +272,9 @@ def _str(self: Tensor, *, tensor_contents: str | None = None) -> str:
         shape = tuple(plain.shape)
         summarize = plain.numel() > _options.threshold
         values = _shown(plain, summarize)
-        element = _choose_format(list(_flatten(values, len(shape))), plain.is_floating_point())
+        told = list(_flatten(values, len(shape)))
+        element = (
+            _choose_complex_format(told) if plain.is_complex() else _choose_format(told, plain.is_floating_point())
+        )
         body = _body(values, shape, element, len(prefix), summarize)
     return _with_suffixes(prefix + body, suffixes, len(prefix))

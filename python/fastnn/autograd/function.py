@@ -199,7 +199,7 @@ def _record(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], output
     tensors = [one if isinstance(one, Tensor) else _C.zeros(()) for one in outputs]
     differentiable = [
         isinstance(one, Tensor)
-        and one.dtype.is_floating_point
+        and _is_differentiable(one)
         and not _contains(ctx._non_differentiable, one)
         and not _contains(ctx._dirty, one)
         for one in outputs
@@ -212,6 +212,10 @@ def _record(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], output
     ctx._saved = saved
     ctx._to_save = ()
     return outputs
+
+
+def _is_differentiable(tensor: Tensor) -> bool:
+    return tensor.dtype.is_floating_point or tensor.dtype.is_complex
 
 
 def once_differentiable(function: F) -> F:
@@ -232,7 +236,7 @@ def once_differentiable(function: F) -> F:
         node = _C._make_python_node("OnceDifferentiable", inputs, fail, None)
         marked = [one.detach() if isinstance(one, Tensor) else one for one in as_tuple]
         tensors = [one if isinstance(one, Tensor) else _C.zeros(()) for one in marked]
-        _C._attach_outputs(node, tensors, [isinstance(one, Tensor) and one.dtype.is_floating_point for one in marked])
+        _C._attach_outputs(node, tensors, [isinstance(one, Tensor) and _is_differentiable(one) for one in marked])
         return tuple(marked) if isinstance(results, tuple) else marked[0]
 
     return cast("F", wrapper)

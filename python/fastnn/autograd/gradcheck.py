@@ -22,8 +22,30 @@ def _tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
+def _is_complex(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_complex()
+
+
 def _outputs(function: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Tensor, ...]:
-    return tuple(one for one in _tuple(function(*inputs)) if isinstance(one, Tensor) and one.dtype.is_floating_point)
+    """The differentiable results, complex ones as their parts."""
+    results = [_C.view_as_real(one) if _is_complex(one) else one for one in _tuple(function(*inputs))]
+    return tuple(one for one in results if isinstance(one, Tensor) and one.dtype.is_floating_point)
+
+
+def _of_parts(function: Callable[..., Any], arguments: list[Any]) -> tuple[Callable[..., Any], list[Any]]:
+    """The same function of the parts of its complex arguments, which are real numbers that can be varied."""
+    whole = [_is_complex(one) and one.requires_grad for one in arguments]
+    if not any(whole):
+        return function, arguments
+
+    def of_parts(*values: Any) -> Any:
+        return function(*(_C.view_as_complex(v) if joined else v for v, joined in zip(values, whole, strict=True)))
+
+    parts = [
+        _C.view_as_real(one.detach().clone()).requires_grad_() if joined else one
+        for one, joined in zip(arguments, whole, strict=True)
+    ]
+    return of_parts, parts
 
 
 def _numeric(function: Callable[..., Any], inputs: list[Any], position: int, eps: float) -> list[list[list[float]]]:
@@ -74,7 +96,7 @@ def gradcheck(
 
     Args:
         func: takes tensors, returns a tensor or several.
-        inputs: its arguments; those of float64 that require grad are checked.
+        inputs: its arguments; those of float64 and complex128 that require grad are checked.
         eps: the step of the differences.
         atol: allowed absolute difference.
         rtol: allowed relative difference.
@@ -104,6 +126,7 @@ def gradcheck(
             "gradcheck expects at least one input tensor to require gradient, but none of the them have "
             "requires_grad=True."
         )
+    func, arguments = _of_parts(func, arguments)
     try:
         _check(func, arguments, checked, eps, atol, rtol, nondet_tol)
     except GradcheckError:
@@ -193,7 +216,7 @@ def gradgradcheck(
 
     def first_derivative(*values: Any) -> tuple[Any, ...]:
         args = list(values[:count])
-        tracked = [one for one in args if isinstance(one, Tensor) and one.dtype.is_floating_point and one.requires_grad]
+        tracked = [one for one in args if isinstance(one, Tensor) and one.requires_grad]
         if not tracked:
             # A finite difference: the values are moved outside of the graph.
             args = [

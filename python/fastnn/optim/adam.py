@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _C
 from fastnn._C import Tensor
 
-from .optimizer import Optimizer, _check_implementation, _check_rate, _evaluate, _plain
+from ._fused import FusedOptimizer, column, decayed, number, running_moments
+from .optimizer import _check_implementation, _check_rate, _plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .optimizer import ParamsT
 
 __all__ = ["Adam"]
 
 
-class Adam(Optimizer):
+class Adam(FusedOptimizer):
     r"""Adam: steps scaled by running averages of the gradient and of its square.
 
     With gradient g (negated if `maximize`), parameter p, step number t, a step is
@@ -108,104 +107,50 @@ class Adam(Optimizer):
             },
         )
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("amsgrad", False)
-            group.setdefault("maximize", False)
-            group.setdefault("foreach", None)
-            group.setdefault("capturable", False)
-            group.setdefault("differentiable", False)
-            group.setdefault("fused", None)
-            group.setdefault("decoupled_weight_decay", False)
-            for param in group["params"]:
-                entry = self.state.get(param)
-                if entry and not isinstance(entry["step"], Tensor):
-                    entry["step"] = _C.tensor(float(entry["step"]), dtype=_step_dtype())
+    _later_options: ClassVar[dict[str, Any]] = {
+        "amsgrad": False,
+        "maximize": False,
+        "foreach": None,
+        "capturable": False,
+        "differentiable": False,
+        "fused": None,
+        "decoupled_weight_decay": False,
+    }
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update the parameters once from their gradients.
+    def _start(self, entry: dict[str, Any], param: Tensor, group: dict[str, Any]) -> None:
+        entry["step"] = number(0)
+        entry["exp_avg"] = _C.zeros_like(param)
+        entry["exp_avg_sq"] = _C.zeros_like(param)
+        if group["amsgrad"]:
+            entry["max_exp_avg_sq"] = _C.zeros_like(param)
 
-        Args:
-            closure: evaluates the model again and returns the loss; called with gradients on.
+    def _launch(
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], entries: list[dict[str, Any]]
+    ) -> None:
+        beta1, beta2 = group["betas"]
+        amsgrad = group["amsgrad"]
+        _C._adam_step(
+            params,
+            grads,
+            column(entries, "exp_avg"),
+            column(entries, "exp_avg_sq"),
+            column(entries, "max_exp_avg_sq") if amsgrad else [],
+            column(entries, "step"),
+            lr=_plain(group["lr"]),
+            beta1=_plain(beta1),
+            beta2=_plain(beta2),
+            eps=_plain(group["eps"]),
+            weight_decay=_plain(group["weight_decay"]),
+            decoupled=group["decoupled_weight_decay"],
+            amsgrad=amsgrad,
+            maximize=group["maximize"],
+        )
 
-        Returns:
-            What the closure returned, or None.
-        """
-        loss = _evaluate(closure) if closure is not None else None
-        state = self.state
-        for group in self.param_groups:
-            amsgrad = group["amsgrad"]
-            params: list[Tensor] = []
-            grads: list[Tensor] = []
-            entries: list[dict[str, Tensor]] = []
-            for param in group["params"]:
-                grad = param.grad
-                if grad is None or not param.requires_grad:
-                    continue
-                entry = state[param]
-                if not entry:
-                    _start(entry, param, amsgrad)
-                params.append(param)
-                grads.append(grad)
-                entries.append(entry)
-            if not params:
-                continue
-            if group["differentiable"]:
-                _step_differentiable(group, params, grads, entries)
-                continue
-            beta1, beta2 = group["betas"]
-            _C._adam_step(
-                params,
-                grads,
-                [entry["exp_avg"] for entry in entries],
-                [entry["exp_avg_sq"] for entry in entries],
-                [entry["max_exp_avg_sq"] for entry in entries] if amsgrad else [],
-                [entry["step"] for entry in entries],
-                lr=_plain(group["lr"]),
-                beta1=_plain(beta1),
-                beta2=_plain(beta2),
-                eps=_plain(group["eps"]),
-                weight_decay=_plain(group["weight_decay"]),
-                decoupled=group["decoupled_weight_decay"],
-                amsgrad=amsgrad,
-                maximize=group["maximize"],
-            )
-        return loss
-
-
-def _step_dtype() -> Any:
-    """The dtype of the step count: float32, or float64 where that is the default dtype."""
-    return _C.float64 if _C.get_default_dtype() == _C.float64 else _C.float32
-
-
-def _start(entry: dict[str, Tensor], param: Tensor, amsgrad: bool) -> None:
-    """Fill the state of a parameter before its first step."""
-    entry["step"] = _C.zeros((), dtype=_step_dtype())
-    entry["exp_avg"] = _C.zeros_like(param)
-    entry["exp_avg_sq"] = _C.zeros_like(param)
-    if amsgrad:
-        entry["max_exp_avg_sq"] = _C.zeros_like(param)
-
-
-def _step_differentiable(
-    group: dict[str, Any], params: list[Tensor], grads: list[Tensor], entries: list[dict[str, Tensor]]
-) -> None:
-    """The same step in Tensor algebra, recorded by autograd."""
-    beta1, beta2 = group["betas"]
-    lr, weight_decay = group["lr"], group["weight_decay"]
-    for param, gradient, entry in zip(params, grads, entries, strict=True):
-        grad = -gradient if group["maximize"] else gradient
-        step = entry["step"].add_(1).item()
-        if isinstance(weight_decay, Tensor) or weight_decay != 0:
-            if group["decoupled_weight_decay"]:
-                param.mul_(1 - lr * weight_decay)
-            else:
-                grad = grad + weight_decay * param
-        average = entry["exp_avg"] + (1 - beta1) * (grad - entry["exp_avg"])
-        square = beta2 * entry["exp_avg_sq"] + (1 - beta2) * grad * grad
-        entry["exp_avg"], entry["exp_avg_sq"] = average, square
+    def _record(self, group: dict[str, Any], param: Tensor, grad: Tensor, entry: dict[str, Any]) -> None:
+        beta1, beta2 = group["betas"]
+        step = entry["step"].item()
+        average, square = running_moments(group, decayed(group, param, grad), entry)
         if group["amsgrad"]:
             square = entry["max_exp_avg_sq"] = _C.maximum(entry["max_exp_avg_sq"], square)
         denominator = square.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
-        param.sub_(lr / (1 - beta1**step) * (average / denominator))
+        param.sub_(group["lr"] / (1 - beta1**step) * (average / denominator))

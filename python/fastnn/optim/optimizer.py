@@ -101,6 +101,12 @@ def _check_rate(name: str, value: Any) -> None:
         raise ValueError(f"Invalid {label}: {value}")
 
 
+def _check_betas(betas: Any) -> None:
+    for index, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+
+
 def _check_implementation(foreach: bool | None, fused: bool | None, differentiable: bool) -> None:
     """The combinations of implementation flags that contradict each other."""
     if fused and differentiable:

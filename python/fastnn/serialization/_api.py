@@ -206,7 +206,7 @@ def _load_zip(source: Source, mmap: bool, relocate: Callable[[Any, str], None]) 
             import numpy as np
 
             data = _memory.storage_bytes(tensor.untyped_storage())
-            np.frombuffer(data, dtype=f"u{row.itemsize}").byteswap(inplace=True)
+            np.frombuffer(data, dtype=f"u{row.word}").byteswap(inplace=True)
         relocate(tensor.untyped_storage(), location)
         return tensor
 

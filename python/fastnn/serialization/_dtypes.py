@@ -13,13 +13,18 @@ __all__ = ["BY_NAME", "BY_SAFETENSORS", "BY_STORAGE", "DtypeName", "dtype_of", "
 
 
 class DtypeName(NamedTuple):
-    """What one dtype is called in fastnn, in PyTorch's pickles and in safetensors headers."""
+    """What one dtype is called in fastnn, in PyTorch's pickles and in safetensors headers ("": no name there)."""
 
     name: str
     itemsize: int
     storage: str
     safetensors: str
-    is_floating_point: bool
+    is_differentiable: bool
+
+    @property
+    def word(self) -> int:
+        """Bytes that keep their order when the byte order changes: those of a part of a complex number."""
+        return self.itemsize // 2 if self.name.startswith("complex") else self.itemsize
 
 
 _TABLE = (
@@ -27,6 +32,8 @@ _TABLE = (
     DtypeName("float32", 4, "FloatStorage", "F32", True),
     DtypeName("float16", 2, "HalfStorage", "F16", True),
     DtypeName("bfloat16", 2, "BFloat16Storage", "BF16", True),
+    DtypeName("complex128", 16, "ComplexDoubleStorage", "", True),
+    DtypeName("complex64", 8, "ComplexFloatStorage", "C64", True),
     DtypeName("int64", 8, "LongStorage", "I64", False),
     DtypeName("int32", 4, "IntStorage", "I32", False),
     DtypeName("int16", 2, "ShortStorage", "I16", False),
@@ -37,7 +44,7 @@ _TABLE = (
 
 BY_NAME: dict[str, DtypeName] = {row.name: row for row in _TABLE}
 BY_STORAGE: dict[str, DtypeName] = {row.storage: row for row in _TABLE}
-BY_SAFETENSORS: dict[str, DtypeName] = {row.safetensors: row for row in _TABLE}
+BY_SAFETENSORS: dict[str, DtypeName] = {row.safetensors: row for row in _TABLE if row.safetensors}
 
 _by_dtype: dict[Dtype, DtypeName] = {}
 

@@ -57,7 +57,7 @@ def numel_of(size: Sequence[int]) -> int:
 
 def is_addressable(size: Sequence[int]) -> bool:
     """Whether a tensor of this shape is possible. A dimension of length 0 does not excuse the others."""
-    return numel_of([max(length, 1) for length in size]) <= INT64_MAX // 8
+    return numel_of([max(length, 1) for length in size]) <= INT64_MAX // 16
 
 
 def extent(size: Sequence[int], stride: Sequence[int]) -> int:

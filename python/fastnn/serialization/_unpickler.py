@@ -358,7 +358,7 @@ class Unpickler:
         return self._with_gradient(tensor, requires_grad, row)
 
     def _with_gradient(self, tensor: Tensor, requires_grad: Any, row: DtypeName | None) -> Tensor:
-        if type(requires_grad) is not bool or (requires_grad and row is not None and not row.is_floating_point):
+        if type(requires_grad) is not bool or (requires_grad and row is not None and not row.is_differentiable):
             raise self._error("requires_grad is no bool, or is set on a tensor that is not floating point")
         return tensor.requires_grad_() if requires_grad else tensor
 
@@ -367,8 +367,8 @@ class Unpickler:
 
         if not isinstance(data, _C.Tensor) or type(requires_grad) is not bool:
             raise self._error("a parameter is not described as PyTorch does")
-        if requires_grad and not data.is_floating_point():
-            raise self._error("a parameter of a dtype that is not floating point requires gradients")
+        if requires_grad and not (data.is_floating_point() or data.is_complex()):
+            raise self._error("a parameter of a dtype that is neither floating point nor complex requires gradients")
         return Parameter(data, requires_grad)
 
     def _set_state(self, tensor: Tensor, state: Any) -> Tensor:

@@ -111,6 +111,10 @@ def _prepare(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) 
                 f"save: {name!r} is a {type(tensor).__name__}; a safetensors file holds only tensors by name. Save the "
                 "rest in a .pt file, or as strings in metadata"
             )
+        if not name_of(tensor.dtype).safetensors:
+            raise TypeError(
+                f"save: {name!r} is {tensor.dtype}, which the safetensors format does not have; save a .pt file"
+            )
     ties = _find_ties(tensors)
     extra = _checked_metadata(metadata)
     if ties:

@@ -1,0 +1,5 @@
+"""Signal processing."""
+
+from fastnn.signal import windows
+
+__all__ = ["windows"]
