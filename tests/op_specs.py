@@ -313,11 +313,12 @@ def rows() -> dict[str, Spec]:
     import op_rows_math
     import op_rows_nn
     import op_rows_parts
+    import op_rows_rnn
     import op_rows_special
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    modules = (op_rows_math, op_rows_tensor, op_rows_nn, op_rows_parts, op_rows_special)
+    modules = (op_rows_math, op_rows_tensor, op_rows_nn, op_rows_rnn, op_rows_parts, op_rows_special)
     for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
@@ -336,6 +337,15 @@ ELSEWHERE = (
         "view_as_real view_as_complex real imag complex polar angle conj conj_physical resolve_conj resolve_neg is_conj"
         " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
         "complex numbers: tests/test_complex.py",
+    )
+    | dict.fromkeys(
+        "binomial _standard_gamma _standard_gamma_grad _sample_dirichlet _dirichlet_grad".split(),
+        "random: tests/test_distributions.py",
+    )
+    | dict.fromkeys(
+        "_adadelta_step _adagrad_step _adamax_step _asgd_step _nadam_step _radam_step _rmsprop_step"
+        " _rprop_step".split(),
+        "private: tests/test_optim_more.py",
     )
     | {
         "_adam_step": "private: tests/test_optim.py",

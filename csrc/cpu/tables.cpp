@@ -26,6 +26,7 @@ constinit const Kernels table = {
     .attention = &attention_kernels,
     .optim = &optim_kernels,
     .random = &random_kernels,
+    .rnn = &rnn_kernels,
 };
 
 FASTNN_CPU_END

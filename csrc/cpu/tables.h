@@ -25,6 +25,7 @@ extern const EmbeddingKernels embedding_kernels;
 extern const AttentionKernels attention_kernels;
 extern const OptimKernels optim_kernels;
 extern const RandomKernels random_kernels;
+extern const RnnKernels rnn_kernels;
 
 extern const Kernels table;
 

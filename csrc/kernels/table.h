@@ -13,6 +13,7 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/rnn.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
 #include "kernels/sort.h"
@@ -42,6 +43,7 @@ struct Kernels {
   const AttentionKernels* attention;
   const OptimKernels* optim;
   const RandomKernels* random;
+  const RnnKernels* rnn;
 };
 
 // The table in use.

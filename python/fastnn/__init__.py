@@ -107,6 +107,7 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
+    "distributions",
     *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
 )
 _LAZY_NAMES = {
@@ -120,6 +121,8 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
+    "norm_except_dim": "nn.utils.weight_norm",
+    "_weight_norm": "nn.utils.weight_norm",
     "bartlett_window": "_spectral",
     "blackman_window": "_spectral",
     "hamming_window": "_spectral",

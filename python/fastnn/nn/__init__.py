@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from . import functional, init, modules, parameter, utils
+from . import attention, functional, init, modules, parallel, parameter, utils
 from .modules import (
     CELU,
     ELU,
     GELU,
     GLU,
+    GRU,
+    LSTM,
+    RNN,
     SELU,
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -51,6 +54,7 @@ from .modules import (
     Fold,
     GaussianNLLLoss,
     GroupNorm,
+    GRUCell,
     Hardshrink,
     Hardsigmoid,
     Hardswish,
@@ -71,6 +75,7 @@ from .modules import (
     LogSoftmax,
     LPPool1d,
     LPPool2d,
+    LSTMCell,
     MarginRankingLoss,
     MaxPool1d,
     MaxPool2d,
@@ -101,6 +106,9 @@ from .modules import (
     ReplicationPad2d,
     ReplicationPad3d,
     RMSNorm,
+    RNNBase,
+    RNNCell,
+    RNNCellBase,
     RReLU,
     Sequential,
     Sigmoid,
@@ -133,6 +141,7 @@ from .modules import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from .parallel import DataParallel
 from .parameter import Buffer, Parameter
 
 __all__ = [
@@ -140,6 +149,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -174,6 +186,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -182,6 +195,7 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
@@ -198,6 +212,7 @@ __all__ = [
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -227,6 +242,9 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -266,9 +284,11 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
     "functional",
     "init",
     "modules",
+    "parallel",
     "parameter",
     "utils",
 ]
