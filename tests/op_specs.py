@@ -310,6 +310,7 @@ def weighted(framework: Any, results: Sequence[Any]) -> Any:
 
 def rows() -> dict[str, Spec]:
     """All rows by name."""
+    import op_rows_functional
     import op_rows_math
     import op_rows_nn
     import op_rows_parts
@@ -318,7 +319,15 @@ def rows() -> dict[str, Spec]:
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    modules = (op_rows_math, op_rows_tensor, op_rows_nn, op_rows_rnn, op_rows_parts, op_rows_special)
+    modules = (
+        op_rows_math,
+        op_rows_tensor,
+        op_rows_nn,
+        op_rows_rnn,
+        op_rows_functional,
+        op_rows_parts,
+        op_rows_special,
+    )
     for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
@@ -350,6 +359,9 @@ ELSEWHERE = (
     | {
         "_adam_step": "private: tests/test_optim.py",
         "_sgd_step": "private: tests/test_optim.py",
+        "nn._resample": "private: nn.interpolate, in tests/test_nn_more.py, is made of it",
+        "nn._grid_sample": "private: nn.grid_sample, in tests/test_nn_more.py, is made of it",
+        "nn._affine_grid": "private: nn.affine_grid, in tests/test_nn_more.py, is made of it",
         "_nonzero": "private: nonzero, which has a row, is made of it",
         "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
     }
