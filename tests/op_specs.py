@@ -138,6 +138,8 @@ class Spec:
         space, _, name = self.name.rpartition(".")
         if space == "nn":
             return getattr(framework.nn.functional, name)
+        if space == "special":
+            return getattr(framework.special, name)
         if space == "linalg":
             return getattr(framework._C.linalg if framework.__name__ == "fastnn" else framework.linalg, name)
         return getattr(framework.Tensor if space == "Tensor" else framework, name)
