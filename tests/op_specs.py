@@ -333,6 +333,15 @@ ELSEWHERE = (
         " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
         "complex numbers: tests/test_complex.py",
     )
+    | dict.fromkeys(
+        "binomial _standard_gamma _standard_gamma_grad _sample_dirichlet _dirichlet_grad".split(),
+        "random: tests/test_distributions.py",
+    )
+    | dict.fromkeys(
+        "_adadelta_step _adagrad_step _adamax_step _asgd_step _nadam_step _radam_step _rmsprop_step"
+        " _rprop_step".split(),
+        "private: tests/test_optim_more.py",
+    )
     | {
         "_adam_step": "private: tests/test_optim.py",
         "_sgd_step": "private: tests/test_optim.py",

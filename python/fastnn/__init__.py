@@ -74,6 +74,7 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
+    "distributions",
     *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
 )
 _LAZY_NAMES = {

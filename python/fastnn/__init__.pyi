@@ -3,6 +3,7 @@ import builtins
 
 from fastnn import (
     autograd as autograd,
+    distributions as distributions,
     fft as fft,
     finetune as finetune,
     linalg as linalg,
