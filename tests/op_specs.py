@@ -308,13 +308,20 @@ def weighted(framework: Any, results: Sequence[Any]) -> Any:
 
 def rows() -> dict[str, Spec]:
     """All rows by name."""
+    import op_rows_functional
     import op_rows_math
     import op_rows_nn
     import op_rows_rnn
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS, *op_rows_rnn.ROWS]:
+    for row in [
+        *op_rows_math.ROWS,
+        *op_rows_tensor.ROWS,
+        *op_rows_nn.ROWS,
+        *op_rows_rnn.ROWS,
+        *op_rows_functional.ROWS,
+    ]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found
@@ -345,6 +352,9 @@ ELSEWHERE = (
     | {
         "_adam_step": "private: tests/test_optim.py",
         "_sgd_step": "private: tests/test_optim.py",
+        "nn._resample": "private: nn.interpolate, in tests/test_nn_more.py, is made of it",
+        "nn._grid_sample": "private: nn.grid_sample, in tests/test_nn_more.py, is made of it",
+        "nn._affine_grid": "private: nn.affine_grid, in tests/test_nn_more.py, is made of it",
         "_nonzero": "private: nonzero, which has a row, is made of it",
         "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
     }

@@ -3,8 +3,10 @@
 
 #include "kernels/attention.h"
 #include "kernels/conv.h"
+#include "kernels/ctc.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
+#include "kernels/grid_sample.h"
 #include "kernels/index.h"
 #include "kernels/loss.h"
 #include "kernels/matmul.h"
@@ -13,6 +15,7 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/resample.h"
 #include "kernels/rnn.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
@@ -34,9 +37,12 @@ struct Kernels {
   const SoftmaxKernels* softmax;
   const NormKernels* norm;
   const LossKernels* loss;
+  const CtcKernels* ctc;
   const MatmulKernels* matmul;
   const ConvKernels* conv;
   const PoolKernels* pool;
+  const ResampleKernels* resample;
+  const GridSampleKernels* grid_sample;
   const EmbeddingKernels* embedding;
   const AttentionKernels* attention;
   const OptimKernels* optim;

@@ -78,6 +78,20 @@ _LAZY_MODULES = (
     *("autograd", "fft", "finetune", "linalg", "nn", "optim", "random", "serialization", "signal", "special", "utils"),
 )
 _LAZY_NAMES = {
+    **dict.fromkeys(
+        (
+            "channel_shuffle",
+            "cosine_similarity",
+            "pairwise_distance",
+            "pdist",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "prelu",
+            "rrelu",
+            "rrelu_",
+        ),
+        "nn.functional",
+    ),
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",

@@ -134,6 +134,7 @@ from fastnn._C import (
     conj as conj,
     conj_physical as conj_physical,
     conj_physical_ as conj_physical_,
+    constant_pad_nd as constant_pad_nd,
     contiguous_format as contiguous_format,
     conv1d as conv1d,
     conv2d as conv2d,
@@ -547,6 +548,23 @@ from fastnn.autograd.grad_mode import (
     inference_mode as inference_mode,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
+)
+from fastnn.nn._functional.activation import (
+    prelu as prelu,
+    rrelu as rrelu,
+)
+from fastnn.nn._functional.distance import (
+    cosine_similarity as cosine_similarity,
+    pairwise_distance as pairwise_distance,
+    pdist as pdist,
+)
+from fastnn.nn._functional.vision import (
+    channel_shuffle as channel_shuffle,
+    pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle,
+)
+from fastnn.nn.functional import (
+    rrelu_ as rrelu_,
 )
 from fastnn.nn.utils.weight_norm import (
     norm_except_dim as norm_except_dim,
