@@ -30,3 +30,14 @@ __all__ = [
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The profiler is loaded when it is first used."""
+    if name == "profiler":
+        import importlib
+
+        return importlib.import_module("fastnn.autograd.profiler")
+    from .._missing import missing_attribute
+
+    return missing_attribute("torch.autograd")(name)
