@@ -26,17 +26,12 @@ PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_torch_path")
 # Where fastnn has what PyTorch has in a module of another name.
 _OTHER_NAMES = {
     "torch": "fastnn",
-    "torch._lowrank": "fastnn",
     "torch.cuda.amp.autocast_mode": "fastnn.cuda.amp",
     "torch.cuda.amp.grad_scaler": "fastnn.cuda.amp",
     "torch.cuda.memory": "fastnn.cuda",
     "torch.cuda.random": "fastnn.cuda",
     "torch.distributed.distributed_c10d": "fastnn.distributed",
     "torch.functional": "fastnn",
-    "torch.nn.modules.fold": "fastnn.nn",
-    "torch.nn.modules.instancenorm": "fastnn.nn.modules.batchnorm",
-    "torch.nn.modules.pixelshuffle": "fastnn.nn.modules.resize",
-    "torch.nn.modules.upsampling": "fastnn.nn.modules.resize",
     "torch.profiler.profiler": "fastnn.profiler",
 }
 

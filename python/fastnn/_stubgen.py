@@ -564,6 +564,8 @@ def _member(kind: str, name: str, value: Any, precise: Precise, named: NamedTupl
         yield from _define(name, _operation_lines(name, value.__wrapped__, True, named), indent)
     elif inspect.isfunction(value):
         yield from _define(name, [_from_python(name, value)], indent)
+    elif isinstance(value, staticmethod):
+        yield from _define(name, [_from_python(name, value.__func__)], indent, "staticmethod")
     elif type(value).__name__ == "instancemethod":  # how pybind11 holds a method
         yield from _define(name, [_from_docstring(f"{kind}.{name}", value.__doc__, precise, True)], indent)
     elif type(value).__name__ != "wrapper_descriptor":

@@ -491,6 +491,11 @@ def _storage_from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> 
     return from_file(filename, shared, nbytes)
 
 
+def _storage_untyped(self: UntypedStorage) -> UntypedStorage:
+    """The storage itself."""
+    return self
+
+
 def _storage_item(self: UntypedStorage, index: int | slice) -> Any:
     """A byte, or a part that shares the memory."""
     content = memoryview(self)[index]  # type: ignore[arg-type]
@@ -506,6 +511,7 @@ def _install() -> None:
     storage: Any = _C.UntypedStorage
     storage.from_file = staticmethod(_storage_from_file)
     storage.__getitem__ = _storage_item
+    storage.untyped = _storage_untyped
 
     _C._set_tensor_constructor(_construct)
     methods: dict[str, Any] = {

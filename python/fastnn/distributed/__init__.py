@@ -518,19 +518,11 @@ class PrefixStore(Store):
     """Values by key: within this process."""
 
 
-def init_device_mesh(device_type: str, mesh_shape: Any, *, mesh_dim_names: Any = None, **kwargs: Any) -> Any:
-    """An error: there is one device."""
-    raise NotImplementedError("init_device_mesh: fastnn trains in one process on one device; use the model as it is")
-
-
-class DeviceMesh:
-    """An array of devices: for annotations and ``isinstance``."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        init_device_mesh("cpu", ())
-
-
 def __getattr__(name: str) -> Any:
     if name in ("distributed_c10d", "c10d"):
         return importlib.import_module(__name__)
+    if name in ("device_mesh", "elastic", "fsdp", "tensor"):
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in ("DeviceMesh", "init_device_mesh"):
+        return getattr(importlib.import_module(f"{__name__}.device_mesh"), name)
     return missing_attribute("torch.distributed")(name)

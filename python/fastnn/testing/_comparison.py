@@ -160,9 +160,6 @@ def _compare_leaves(actual: Any, expected: Any, options: _Options, place: tuple[
     elif (related if options.allow_subclasses else type(actual) is type(expected)) and _is_tensor_like(actual):
         left, right = (one if isinstance(one, Tensor) else _C.as_tensor(one) for one in (actual, expected))
         _compare_tensors(left, right, options, place)
-    elif isinstance(actual, str) and isinstance(expected, str):
-        if actual != expected:
-            _fail(f"{actual!r} != {expected!r}", place, options)
     else:
         text = f"No comparison pair was able to handle inputs of type {type(actual)} and {type(expected)}."
         _fail(text, place, options, TypeError)
@@ -247,7 +244,7 @@ def _describe_one(actual: Any, expected: Any, rtol: float, atol: float) -> str:
     difference = abs(actual - expected)
     relative = difference / abs(expected) if expected else math.inf
     lines = [
-        f"Tensor-likes are not {_word(rtol, atol)}!",
+        f"Scalars are not {_word(rtol, atol)}!",
         "",
         f"Expected {expected} but got {actual}.",
         f"Absolute difference: {difference}{_allowed(atol, rtol, atol)}",
