@@ -11,6 +11,7 @@ constinit const Kernels table = {
     .unary = &unary_kernels,
     .compare = &compare_kernels,
     .activation = &activation_kernels,
+    .special = &special_kernels,
     .index = &index_kernels,
     .reduce = &reduce_kernels,
     .scan = &scan_kernels,
@@ -18,13 +19,17 @@ constinit const Kernels table = {
     .softmax = &softmax_kernels,
     .norm = &norm_kernels,
     .loss = &loss_kernels,
+    .ctc = &ctc_kernels,
     .matmul = &matmul_kernels,
     .conv = &conv_kernels,
     .pool = &pool_kernels,
+    .resample = &resample_kernels,
+    .grid_sample = &grid_sample_kernels,
     .embedding = &embedding_kernels,
     .attention = &attention_kernels,
     .optim = &optim_kernels,
     .random = &random_kernels,
+    .rnn = &rnn_kernels,
 };
 
 FASTNN_CPU_END

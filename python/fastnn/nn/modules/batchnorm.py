@@ -9,7 +9,8 @@ from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter
+from .lazy import LazyModuleMixin, materialize
 from .module import Module
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "SyncBatchNorm",
 ]
 
@@ -241,6 +248,32 @@ class SyncBatchNorm(_BatchNorm):
         if input.dim() < 2:
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
 
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """Return `module` with each batch normalisation in it replaced; parameters and statistics stay the same.
+
+        Example:
+            >>> from fastnn import nn
+            >>> nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm1d(2)))[0]
+            SyncBatchNorm(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+        """
+        result = module
+        if isinstance(module, _BatchNorm):
+            result = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.affine,
+                module.track_running_stats,
+                process_group,
+            )
+            for table in ("_parameters", "_buffers"):
+                getattr(result, table).update(getattr(module, table))
+            result.training = module.training
+        for name, child in module.named_children():
+            result.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return result
+
 
 class _InstanceNorm(_NormBase):
     """What the instance normalisations share: defaults and the forward pass."""
@@ -345,3 +378,141 @@ class InstanceNorm3d(_InstanceNorm):
     """
 
     spatial = 3
+
+
+# --- without num_features ---
+
+
+class _LazyNormBase(LazyModuleMixin, _NormBase):
+    """A normalisation that takes `num_features` from its first input."""
+
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(0, eps, momentum, False, False, bias=False)
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        if affine:
+            self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if affine and bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+        if track_running_stats:
+            # In the places of those that are None, so that the order in state_dict() stays.
+            self._buffers["running_mean"] = UninitializedBuffer(device=device, dtype=dtype)
+            self._buffers["running_var"] = UninitializedBuffer(device=device, dtype=dtype)
+            self._buffers["num_batches_tracked"] = _C.tensor(0, dtype=_C.int64)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.num_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor) -> None:
+        if self.has_uninitialized_params():
+            self.num_features = input.shape[1]
+            for value in (self.weight, self.bias, self.running_mean, self.running_var):
+                materialize(value, (self.num_features,))
+            self.reset_parameters()
+
+
+class LazyBatchNorm1d(_LazyNormBase, BatchNorm1d):
+    """A `BatchNorm1d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `BatchNorm1d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyBatchNorm1d()(fastnn.randn(4, 3, 5)).shape
+        torch.Size([4, 3, 5])
+    """
+
+    cls_to_become = BatchNorm1d
+
+
+class LazyBatchNorm2d(_LazyNormBase, BatchNorm2d):
+    """A `BatchNorm2d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `BatchNorm2d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyBatchNorm2d()(fastnn.randn(4, 3, 5, 5)).shape
+        torch.Size([4, 3, 5, 5])
+    """
+
+    cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(_LazyNormBase, BatchNorm3d):
+    """A `BatchNorm3d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `BatchNorm3d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyBatchNorm3d()(fastnn.randn(2, 3, 4, 4, 4)).shape
+        torch.Size([2, 3, 4, 4, 4])
+    """
+
+    cls_to_become = BatchNorm3d
+
+
+class LazyInstanceNorm1d(_LazyNormBase, InstanceNorm1d):
+    """A `InstanceNorm1d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `InstanceNorm1d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyInstanceNorm1d()(fastnn.randn(4, 3, 5)).shape
+        torch.Size([4, 3, 5])
+    """
+
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_LazyNormBase, InstanceNorm2d):
+    """A `InstanceNorm2d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `InstanceNorm2d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyInstanceNorm2d()(fastnn.randn(4, 3, 5, 5)).shape
+        torch.Size([4, 3, 5, 5])
+    """
+
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_LazyNormBase, InstanceNorm3d):
+    """A `InstanceNorm3d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `InstanceNorm3d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyInstanceNorm3d()(fastnn.randn(2, 3, 4, 4, 4)).shape
+        torch.Size([2, 3, 4, 4, 4])
+    """
+
+    cls_to_become = InstanceNorm3d

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
+def _get_activation_fn(activation: Activation) -> Callable[[Tensor], Tensor]:
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
@@ -42,37 +42,67 @@ def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     return F.relu if activation == "relu" else F.gelu
 
 
-def _causal_mask(size: int, device: Any = None, dtype: DType | None = None) -> Tensor:
+def _generate_square_subsequent_mask(size: int, device: Any = None, dtype: DType | None = None) -> Tensor:
     """Minus infinity above the diagonal, 0 elsewhere."""
     return _C.triu(_C.full((size, size), float("-inf"), device=device, dtype=dtype), 1)
 
 
-def _is_causal(mask: Tensor | None, given: bool | None, size: int | None) -> bool:
+def _detect_is_causal_mask(mask: Tensor | None, given: bool | None, size: int | None) -> bool:
     """Whether `mask` is the causal one; looked up in it unless `given` says."""
     if given is not None or mask is None:
         return given is True
-    causal = _causal_mask(mask.shape[-1] if size is None else size, dtype=mask.dtype)
+    causal = _generate_square_subsequent_mask(mask.shape[-1] if size is None else size, dtype=mask.dtype)
     return mask.shape == causal.shape and bool((mask == causal).all())
 
 
-def _sequence_length(x: Tensor, batch_first: bool) -> int | None:
+def _get_seq_len(x: Tensor, batch_first: bool) -> int | None:
     if x.dim() == 2:
         return int(x.shape[0])
     return int(x.shape[1 if batch_first else 0]) if x.dim() == 3 else None
 
 
-def _copies(module: Module, count: int) -> ModuleList:
+def _get_clones(module: Module, count: int) -> ModuleList:
     return ModuleList([copy.deepcopy(module) for _ in range(count)])
 
 
-class _TransformerLayer(Module):
-    """The feed-forward part that encoder and decoder layers share."""
+def _attend(
+    attention: MultiheadAttention,
+    x: Tensor,
+    memory: Tensor,
+    attn_mask: Tensor | None,
+    key_padding_mask: Tensor | None,
+    is_causal: bool,
+) -> Tensor:
+    attended, _ = attention(
+        x,
+        memory,
+        memory,
+        attn_mask=attn_mask,
+        key_padding_mask=key_padding_mask,
+        is_causal=is_causal,
+        need_weights=False,
+    )
+    result: Tensor = attended
+    return result
 
+
+class _TransformerLayer(Module):
+    """What encoder and decoder layers share: self-attention and the feed-forward network."""
+
+    self_attn: MultiheadAttention
+    dropout1: Dropout
     linear1: Linear
     linear2: Linear
     dropout: Dropout
     norm_first: bool
     activation: Callable[[Tensor], Tensor]
+
+    def _sa_block(
+        self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        """Self-attention."""
+        result: Tensor = self.dropout1(_attend(self.self_attn, x, x, attn_mask, key_padding_mask, is_causal))
+        return result
 
     def _feed_forward(self, x: Tensor, dropout: Module) -> Tensor:
         result: Tensor = dropout(self.linear2(self.dropout(self.activation(self.linear1(x)))))
@@ -131,7 +161,7 @@ class TransformerEncoderLayer(_TransformerLayer):
         self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **made)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = _activation_function(activation)
+        self.activation = _get_activation_fn(activation)
 
     def forward(
         self,
@@ -140,26 +170,16 @@ class TransformerEncoderLayer(_TransformerLayer):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        def attend(x: Tensor) -> Tensor:
-            attended, _ = self.self_attn(
-                x,
-                x,
-                x,
-                attn_mask=src_mask,
-                key_padding_mask=src_key_padding_mask,
-                need_weights=False,
-                is_causal=is_causal,
-            )
-            result: Tensor = self.dropout1(attended)
-            return result
-
         x = src
         if self.norm_first:
-            x = x + attend(self.norm1(x))
-            return x + self._feed_forward(self.norm2(x), self.dropout2)
-        x = self.norm1(x + attend(x))
-        result: Tensor = self.norm2(x + self._feed_forward(x, self.dropout2))
+            x = x + self._sa_block(self.norm1(x), src_mask, src_key_padding_mask, is_causal=is_causal)
+            return x + self._ff_block(self.norm2(x))
+        x = self.norm1(x + self._sa_block(x, src_mask, src_key_padding_mask, is_causal=is_causal))
+        result: Tensor = self.norm2(x + self._ff_block(x))
         return result
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        return self._feed_forward(x, self.dropout2)
 
 
 class TransformerDecoderLayer(_TransformerLayer):
@@ -206,7 +226,7 @@ class TransformerDecoderLayer(_TransformerLayer):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
-        self.activation = _activation_function(activation)
+        self.activation = _get_activation_fn(activation)
 
     def forward(
         self,
@@ -219,41 +239,25 @@ class TransformerDecoderLayer(_TransformerLayer):
         tgt_is_causal: bool = False,
         memory_is_causal: bool = False,
     ) -> Tensor:
-        def attend(x: Tensor) -> Tensor:
-            attended, _ = self.self_attn(
-                x,
-                x,
-                x,
-                attn_mask=tgt_mask,
-                key_padding_mask=tgt_key_padding_mask,
-                is_causal=tgt_is_causal,
-                need_weights=False,
-            )
-            result: Tensor = self.dropout1(attended)
-            return result
-
-        def attend_to_memory(x: Tensor) -> Tensor:
-            attended, _ = self.multihead_attn(
-                x,
-                memory,
-                memory,
-                attn_mask=memory_mask,
-                key_padding_mask=memory_key_padding_mask,
-                is_causal=memory_is_causal,
-                need_weights=False,
-            )
-            result: Tensor = self.dropout2(attended)
-            return result
-
         x = tgt
         if self.norm_first:
-            x = x + attend(self.norm1(x))
-            x = x + attend_to_memory(self.norm2(x))
-            return x + self._feed_forward(self.norm3(x), self.dropout3)
-        x = self.norm1(x + attend(x))
-        x = self.norm2(x + attend_to_memory(x))
-        result: Tensor = self.norm3(x + self._feed_forward(x, self.dropout3))
+            x = x + self._sa_block(self.norm1(x), tgt_mask, tgt_key_padding_mask, tgt_is_causal)
+            x = x + self._mha_block(self.norm2(x), memory, memory_mask, memory_key_padding_mask, memory_is_causal)
+            return x + self._ff_block(self.norm3(x))
+        x = self.norm1(x + self._sa_block(x, tgt_mask, tgt_key_padding_mask, tgt_is_causal))
+        x = self.norm2(x + self._mha_block(x, memory, memory_mask, memory_key_padding_mask, memory_is_causal))
+        result: Tensor = self.norm3(x + self._ff_block(x))
         return result
+
+    def _mha_block(
+        self, x: Tensor, mem: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        """Attention to the memory."""
+        result: Tensor = self.dropout2(_attend(self.multihead_attn, x, mem, attn_mask, key_padding_mask, is_causal))
+        return result
+
+    def _ff_block(self, x: Tensor) -> Tensor:
+        return self._feed_forward(x, self.dropout3)
 
 
 class TransformerEncoder(Module):
@@ -281,7 +285,7 @@ class TransformerEncoder(Module):
         mask_check: bool = True,
     ) -> None:
         super().__init__()
-        self.layers = _copies(encoder_layer, num_layers)
+        self.layers = _get_clones(encoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
@@ -296,8 +300,8 @@ class TransformerEncoder(Module):
     ) -> Tensor:
         if len(self.layers) > 0:
             attention = getattr(self.layers[0], "self_attn", None)
-            length = _sequence_length(src, bool(getattr(attention, "batch_first", False)))
-            is_causal = _is_causal(mask, is_causal, length)
+            length = _get_seq_len(src, bool(getattr(attention, "batch_first", False)))
+            is_causal = _detect_is_causal_mask(mask, is_causal, length)
         output = src
         for layer in self.layers:
             output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=src_key_padding_mask)
@@ -323,7 +327,7 @@ class TransformerDecoder(Module):
 
     def __init__(self, decoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
         super().__init__()
-        self.layers = _copies(decoder_layer, num_layers)
+        self.layers = _get_clones(decoder_layer, num_layers)
         self.num_layers = num_layers
         self.norm = norm
 
@@ -340,8 +344,8 @@ class TransformerDecoder(Module):
     ) -> Tensor:
         if len(self.layers) > 0:
             attention = getattr(self.layers[0], "self_attn", None)
-            length = _sequence_length(tgt, bool(getattr(attention, "batch_first", False)))
-            tgt_is_causal = _is_causal(tgt_mask, tgt_is_causal, length)
+            length = _get_seq_len(tgt, bool(getattr(attention, "batch_first", False)))
+            tgt_is_causal = _detect_is_causal_mask(tgt_mask, tgt_is_causal, length)
         output = tgt
         for layer in self.layers:
             output = layer(
@@ -477,4 +481,4 @@ class Transformer(Module):
             >>> nn.Transformer.generate_square_subsequent_mask(2).tolist()
             [[0.0, -inf], [0.0, 0.0]]
         """
-        return _causal_mask(sz, device, dtype)
+        return _generate_square_subsequent_mask(sz, device, dtype)
