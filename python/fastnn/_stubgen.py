@@ -497,12 +497,12 @@ def _from_docstring(qualified: str, doc: str | None, precise: Precise, method: b
     return f"({', '.join(parameters)})", precise.type(qualified, "return", match.group(2))
 
 
-def _from_python(name: str, function: Callable[..., Any]) -> tuple[str, str]:
+def _from_python(name: str, function: Callable[..., Any], bound: bool = True) -> tuple[str, str]:
     """Parameters and result of a method that is written in Python, from its annotations."""
     signature = inspect.signature(function)
     parameters = []
     for i, parameter in enumerate(signature.parameters.values()):
-        if i == 0:
+        if i == 0 and bound:
             parameters.append(parameter.replace(annotation=inspect.Parameter.empty))
             continue
         if parameter.annotation is inspect.Parameter.empty:
@@ -565,7 +565,7 @@ def _member(kind: str, name: str, value: Any, precise: Precise, named: NamedTupl
     elif inspect.isfunction(value):
         yield from _define(name, [_from_python(name, value)], indent)
     elif isinstance(value, staticmethod):
-        yield from _define(name, [_from_python(name, value.__func__)], indent, "staticmethod")
+        yield from _define(name, [_from_python(name, value.__func__, bound=False)], indent, "staticmethod")
     elif type(value).__name__ == "instancemethod":  # how pybind11 holds a method
         yield from _define(name, [_from_docstring(f"{kind}.{name}", value.__doc__, precise, True)], indent)
     elif type(value).__name__ != "wrapper_descriptor":

@@ -484,7 +484,7 @@ def _overridable(name: str, method: Callable[..., Any]) -> Any:
 _NOT_OVERRIDABLE = {"__iter__", "__reduce_ex__", "__torch_function__"}
 
 
-def _storage_from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+def _storage_from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
     """The bytes of a file: in memory that is read when it is used, and with `shared` written back."""
     from .storage import from_file
 
