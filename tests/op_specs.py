@@ -136,6 +136,8 @@ class Spec:
         space, _, name = self.name.rpartition(".")
         if space == "nn":
             return getattr(framework.nn.functional, name)
+        if space == "special":
+            return getattr(framework.special, name)
         if space == "linalg":
             return getattr(framework._C.linalg if framework.__name__ == "fastnn" else framework.linalg, name)
         return getattr(framework.Tensor if space == "Tensor" else framework, name)
@@ -311,17 +313,22 @@ def rows() -> dict[str, Spec]:
     import op_rows_functional
     import op_rows_math
     import op_rows_nn
+    import op_rows_parts
     import op_rows_rnn
+    import op_rows_special
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [
-        *op_rows_math.ROWS,
-        *op_rows_tensor.ROWS,
-        *op_rows_nn.ROWS,
-        *op_rows_rnn.ROWS,
-        *op_rows_functional.ROWS,
-    ]:
+    modules = (
+        op_rows_math,
+        op_rows_tensor,
+        op_rows_nn,
+        op_rows_rnn,
+        op_rows_functional,
+        op_rows_parts,
+        op_rows_special,
+    )
+    for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found

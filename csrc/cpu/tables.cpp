@@ -11,6 +11,7 @@ constinit const Kernels table = {
     .unary = &unary_kernels,
     .compare = &compare_kernels,
     .activation = &activation_kernels,
+    .special = &special_kernels,
     .index = &index_kernels,
     .reduce = &reduce_kernels,
     .scan = &scan_kernels,

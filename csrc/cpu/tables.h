@@ -10,6 +10,7 @@ extern const ElementwiseKernels elementwise_kernels;
 extern const UnaryKernels unary_kernels;
 extern const CompareKernels compare_kernels;
 extern const ActivationKernels activation_kernels;
+extern const SpecialKernels special_kernels;
 extern const IndexKernels index_kernels;
 extern const ReduceKernels reduce_kernels;
 extern const ScanKernels scan_kernels;

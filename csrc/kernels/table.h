@@ -20,6 +20,7 @@
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
 #include "kernels/sort.h"
+#include "kernels/special.h"
 
 namespace fastnn {
 
@@ -30,6 +31,7 @@ struct Kernels {
   const UnaryKernels* unary;
   const CompareKernels* compare;
   const ActivationKernels* activation;
+  const SpecialKernels* special;
   const IndexKernels* index;
   const ReduceKernels* reduce;
   const ScanKernels* scan;
