@@ -135,7 +135,6 @@ _LAZY_NAMES = {
     "manual_seed": "random",
     "seed": "random",
     "set_rng_state": "random",
-    "norm_except_dim": "nn.utils.weight_norm",
     "_weight_norm": "nn.utils.weight_norm",
     "bartlett_window": "_spectral",
     "blackman_window": "_spectral",
