@@ -225,7 +225,7 @@ def asarray(
     shares = isinstance(obj, _C.Tensor) or not isinstance(obj, (bool, int, float, complex, list, tuple))
     result = made if dtype is None else made.to(dtype)
     if copy is False and (not shares or result is not made):
-        raise ValueError("asarray: copy=False, but the data cannot be shared: it is no buffer, or has another dtype")
+        raise ValueError("asarray: can't alias the data with copy=False: it is no buffer, or has another dtype")
     if not requires_grad:
         result = result.detach()
     elif not result.requires_grad:
