@@ -51,6 +51,7 @@ __all__ = [
     "result_type",
     "row_stack",
     "set_default_device",
+    "spmm",
     "tensor_split",
     "typename",
     "use_deterministic_algorithms",
@@ -463,6 +464,7 @@ def typename(obj: Any) -> str:
 
 
 from_dlpack = _C.from_dlpack
+spmm = _C.mm  # both matrices are dense here
 
 
 # --- methods as functions --------------------------------------------------------------------------------------------
