@@ -8,7 +8,7 @@ _BY_MODULE = {
     "_alias": "install_as_torch",
     "_ops": "classes ops",
     "_switches": """
-        Event 
+        Event
         Stream SymBool SymFloat SymInt
         cdouble cfloat chalf compiled_with_cxx11_abi
         complex128 complex32 complex64 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz
