@@ -448,7 +448,7 @@ def _no_grad() -> Any:
     return no_grad()
 
 
-def _storage_from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+def _storage_from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
     """The bytes of a file: in memory that is read when it is used, and with `shared` written back."""
     from .storage import from_file
 
