@@ -17,23 +17,79 @@ namespace fastnn::python {
 namespace {
 
 // PyTorch's lists for the CPU, and the operations that it composes of those.
-const std::unordered_set<std::string> kLower = {
-    "addbmm", "addmm", "baddbmm", "bmm", "chain_matmul", "conv_tbc", "einsum", "inner", "linalg.matmul",
-    "linalg.multi_dot", "linalg.vecdot", "matmul", "mm", "nn.conv1d", "nn.conv2d", "nn.conv3d",
-    "nn.conv_transpose1d", "nn.conv_transpose2d", "nn.conv_transpose3d", "nn.linear", "nn.prelu",
-    "nn.scaled_dot_product_attention", "prelu", "tensordot"};
-const std::unordered_set<std::string> kFloat32 = {
-    "cdist", "cholesky", "cholesky_inverse", "cholesky_solve", "geqrf", "inverse", "lu_solve", "nanquantile",
-    "nn.adaptive_avg_pool3d", "nn.adaptive_max_pool3d", "nn.avg_pool3d", "nn.binary_cross_entropy",
-    "nn.binary_cross_entropy_with_logits", "nn.cosine_embedding_loss", "nn.cross_entropy", "nn.ctc_loss",
-    "nn.grid_sample", "nn.hinge_embedding_loss", "nn.huber_loss", "nn.kl_div", "nn.l1_loss",
-    "nn.margin_ranking_loss", "nn.max_pool3d", "nn.max_unpool2d", "nn.max_unpool3d", "nn.mse_loss",
-    "nn.multi_margin_loss", "nn.multilabel_margin_loss", "nn.nll_loss", "nn.poisson_nll_loss",
-    "nn.smooth_l1_loss", "nn.soft_margin_loss", "nn.triplet_margin_loss", "orgqr", "ormqr", "pinverse", "polar",
-    "prod", "qr", "quantile", "stft", "svd", "trace", "triangular_solve", "view_as_complex"};
+const std::unordered_set<std::string> kLower = {"addbmm",
+                                                "addmm",
+                                                "baddbmm",
+                                                "bmm",
+                                                "chain_matmul",
+                                                "conv_tbc",
+                                                "einsum",
+                                                "inner",
+                                                "linalg.matmul",
+                                                "linalg.multi_dot",
+                                                "linalg.vecdot",
+                                                "matmul",
+                                                "mm",
+                                                "nn.conv1d",
+                                                "nn.conv2d",
+                                                "nn.conv3d",
+                                                "nn.conv_transpose1d",
+                                                "nn.conv_transpose2d",
+                                                "nn.conv_transpose3d",
+                                                "nn.linear",
+                                                "nn.prelu",
+                                                "nn.scaled_dot_product_attention",
+                                                "prelu",
+                                                "tensordot"};
+const std::unordered_set<std::string> kFloat32 = {"cdist",
+                                                  "cholesky",
+                                                  "cholesky_inverse",
+                                                  "cholesky_solve",
+                                                  "geqrf",
+                                                  "inverse",
+                                                  "lu_solve",
+                                                  "nanquantile",
+                                                  "nn.adaptive_avg_pool3d",
+                                                  "nn.adaptive_max_pool3d",
+                                                  "nn.avg_pool3d",
+                                                  "nn.binary_cross_entropy",
+                                                  "nn.binary_cross_entropy_with_logits",
+                                                  "nn.cosine_embedding_loss",
+                                                  "nn.cross_entropy",
+                                                  "nn.ctc_loss",
+                                                  "nn.grid_sample",
+                                                  "nn.hinge_embedding_loss",
+                                                  "nn.huber_loss",
+                                                  "nn.kl_div",
+                                                  "nn.l1_loss",
+                                                  "nn.margin_ranking_loss",
+                                                  "nn.max_pool3d",
+                                                  "nn.max_unpool2d",
+                                                  "nn.max_unpool3d",
+                                                  "nn.mse_loss",
+                                                  "nn.multi_margin_loss",
+                                                  "nn.multilabel_margin_loss",
+                                                  "nn.nll_loss",
+                                                  "nn.poisson_nll_loss",
+                                                  "nn.smooth_l1_loss",
+                                                  "nn.soft_margin_loss",
+                                                  "nn.triplet_margin_loss",
+                                                  "orgqr",
+                                                  "ormqr",
+                                                  "pinverse",
+                                                  "polar",
+                                                  "prod",
+                                                  "qr",
+                                                  "quantile",
+                                                  "stft",
+                                                  "svd",
+                                                  "trace",
+                                                  "triangular_solve",
+                                                  "view_as_complex"};
 const std::unordered_set<std::string> kFloat32Linalg = {
-    "cholesky", "cholesky_ex", "cond", "eig", "eigh", "eigvals", "eigvalsh", "householder_product", "inv", "inv_ex",
-    "lstsq", "matrix_rank", "pinv", "qr", "solve", "svd", "svdvals", "tensorinv", "tensorsolve"};
+    "cholesky", "cholesky_ex", "cond",       "eig",         "eigh", "eigvals", "eigvalsh", "householder_product",
+    "inv",      "inv_ex",      "lstsq",      "matrix_rank", "pinv", "qr",      "solve",    "svd",
+    "svdvals",  "tensorinv",   "tensorsolve"};
 const std::unordered_set<std::string> kWidest = {"cat", "concat", "concatenate", "index_copy", "stack"};
 
 bool is_eligible(const Tensor& tensor) {
@@ -50,14 +106,13 @@ thread_local std::unordered_map<const TensorImpl*, CachedCast> cached_casts;
 
 Tensor converted(const Tensor& tensor, DType dtype) {
   const AutocastState& state = autocast_state;
-  const bool keep = state.cache && dtype == state.dtype && tensor.dtype() == DType::Float32 &&
-                    tensor.requires_grad() && !tensor.impl()->grad_fn && !tensor.impl()->base;
+  const bool keep = state.cache && dtype == state.dtype && tensor.dtype() == DType::Float32 && tensor.requires_grad() &&
+                    !tensor.impl()->grad_fn && !tensor.impl()->base;
   if (!keep) return to_dtype(tensor, dtype);
   const auto found = cached_casts.find(tensor.impl());
   // One made without gradients is of no use where they are recorded; neither is one from before the last step.
   if (found != cached_casts.end() && found->second.version == tensor.impl()->version() &&
-      found->second.converted.dtype() == dtype &&
-      (found->second.converted.requires_grad() || !grad_mode().enabled)) {
+      found->second.converted.dtype() == dtype && (found->second.converted.requires_grad() || !grad_mode().enabled)) {
     return found->second.converted;
   }
   Tensor result = to_dtype(tensor, dtype);

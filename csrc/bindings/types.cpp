@@ -131,7 +131,7 @@ void init_size(py::module_& module) {
 // --- device ---
 
 constexpr std::array<const char*, 20> kDeviceTypes = {
-    "cpu", "cuda",   "ipu", "xpu",  "mkldnn", "opengl", "opencl", "ideep", "hip", "ve",
+    "cpu",  "cuda", "ipu", "xpu",  "mkldnn", "opengl", "opencl", "ideep", "hip",  "ve",
     "fpga", "maia", "xla", "lazy", "vulkan", "mps",    "meta",   "hpu",   "mtia", "privateuseone"};
 
 Device device_from_string(const std::string& text) {
