@@ -37,6 +37,7 @@ from fastnn._functions import (
     _check_value,
     are_deterministic_algorithms_enabled,
     as_strided_,
+    asarray,
     atleast_1d,
     atleast_2d,
     atleast_3d,
@@ -82,6 +83,19 @@ from fastnn._functions import (
 from fastnn._lazy_names import LAZY_NAMES as _LAZY_NAMES
 from fastnn._products import chain_matmul, einsum, tensordot
 from fastnn._statistics import gradient, histogram, histogramdd, norm_except_dim, unravel_index, vander
+from fastnn._tensor_types import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    set_default_tensor_type,
+)
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
 globals().update(_FOREACH)

@@ -606,6 +606,7 @@ from fastnn._alias import (
 from fastnn._functions import (
     are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
     as_strided_ as as_strided_,
+    asarray as asarray,
     atleast_1d as atleast_1d,
     atleast_2d as atleast_2d,
     atleast_3d as atleast_3d,
@@ -641,14 +642,12 @@ from fastnn._functions import (
     result_type as result_type,
     row_stack as row_stack,
     set_default_device as set_default_device,
+    spmm as spmm,
     tensor_split as tensor_split,
     typename as typename,
     use_deterministic_algorithms as use_deterministic_algorithms,
     vsplit as vsplit,
     vstack as vstack,
-)
-from fastnn._legacy import (
-    set_default_tensor_type as set_default_tensor_type,
 )
 from fastnn._lowrank import (
     pca_lowrank as pca_lowrank,
@@ -682,7 +681,6 @@ from fastnn._switches import (
     SymBool as SymBool,
     SymFloat as SymFloat,
     SymInt as SymInt,
-    asarray as asarray,
     compiled_with_cxx11_abi as compiled_with_cxx11_abi,
     get_deterministic_debug_mode as get_deterministic_debug_mode,
     get_device_module as get_device_module,
@@ -710,6 +708,9 @@ from fastnn._switches import (
 )
 from fastnn._tensor_str import (
     set_printoptions as set_printoptions,
+)
+from fastnn._tensor_types import (
+    set_default_tensor_type as set_default_tensor_type,
 )
 from fastnn.amp.autocast_mode import (
     autocast as autocast,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "as_strided_",
+    "asarray",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -464,7 +465,42 @@ def typename(obj: Any) -> str:
 
 
 from_dlpack = _C.from_dlpack
-spmm = _C.mm  # both matrices are dense here
+
+
+def spmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices, both of which are dense here; see :func:`mm`."""
+    return _C.mm(input, mat2)
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: _C.dtype | None = None,
+    device: _DeviceLike = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of anything that has numbers; it shares the memory of tensors and arrays unless ``copy`` is True.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.asarray([1, 2, 3])
+        tensor([1, 2, 3])
+    """
+    if isinstance(obj, (_C.UntypedStorage, bytes, bytearray, memoryview)):
+        obj = _C.frombuffer(obj, dtype=_C.uint8 if dtype is None else dtype)
+    known = obj.detach() if isinstance(obj, Tensor) and not requires_grad else obj
+    result = known if isinstance(known, Tensor) and copy is not True else _C.as_tensor(known, device=device)
+    if dtype is not None and result.dtype != dtype:
+        if copy is False:
+            raise ValueError("can't alias tensor with a different dtype")
+        result = result.to(dtype)
+    elif copy is True:
+        result = result.clone()
+    elif copy is False and not isinstance(obj, Tensor) and isinstance(obj, (list, tuple, int, float, bool)):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    return result.requires_grad_() if requires_grad and not result.requires_grad else result
 
 
 # --- methods as functions --------------------------------------------------------------------------------------------

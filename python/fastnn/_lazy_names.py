@@ -6,11 +6,10 @@ __all__ = ["LAZY_NAMES"]
 
 _BY_MODULE = {
     "_alias": "install_as_torch",
-    "_legacy": "set_default_tensor_type",
     "_ops": "classes ops",
     "_switches": """
-        BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor Event FloatTensor HalfTensor IntTensor
-        LongTensor ShortTensor Stream SymBool SymFloat SymInt _assert asarray
+        Event
+        Stream SymBool SymFloat SymInt
         cdouble cfloat chalf compiled_with_cxx11_abi
         complex128 complex32 complex64 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz
         float8_e8m0fnu get_deterministic_debug_mode get_device_module get_float32_matmul_precision

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 from fastnn import _C
 
 from . import _functions
-from ._legacy import TYPES
 
 __all__ = ["DTYPE_NAMES"]
 
@@ -71,7 +70,7 @@ class NamedLayout:
         return f"torch.{self._name}"
 
 
-globals().update(TYPES | DTYPE_NAMES | {name: NamedLayout(name) for name in LAYOUT_NAMES if not hasattr(_C, name)})
+globals().update(DTYPE_NAMES | {name: NamedLayout(name) for name in LAYOUT_NAMES if not hasattr(_C, name)})
 
 # --- how to run ------------------------------------------------------------------------------------------------------
 
@@ -187,50 +186,6 @@ def get_device_module(device: Any = None) -> Any:
 
     name = _C.device(device).type if device is not None else "cpu"
     return importlib.import_module(f"fastnn.{name}")
-
-
-def _assert(condition: Any, message: str) -> None:
-    """``assert`` as a function."""
-    if not condition:
-        raise AssertionError(message)
-
-
-def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
-) -> _C.Tensor:
-    """A tensor of anything that has numbers, over the same memory where that is possible and `copy` is not True.
-
-    Args:
-        obj: a tensor, array, storage, buffer, number or nested sequence.
-        dtype: of the result.
-        device: the CPU.
-        copy: True always copies, False never does.
-        requires_grad: of the result.
-
-    Raises:
-        ValueError: `copy` is False and the memory cannot be shared.
-
-    Example:
-        >>> import fastnn, numpy
-        >>> array = numpy.zeros(2)
-        >>> tensor = fastnn.asarray(array)
-        >>> array[0] = 5
-        >>> tensor
-        tensor([5., 0.], dtype=torch.float64)
-    """
-    if isinstance(obj, (_C.UntypedStorage, bytes, bytearray, memoryview)):
-        made = _C.frombuffer(obj, dtype=_C.uint8 if dtype is None else dtype)
-    else:
-        made = obj if isinstance(obj, _C.Tensor) else _C.as_tensor(obj, device=device)
-    shares = isinstance(obj, _C.Tensor) or not isinstance(obj, (bool, int, float, complex, list, tuple))
-    result = made if dtype is None else made.to(dtype)
-    if copy is False and (not shares or result is not made):
-        raise ValueError("asarray: can't alias the data with copy=False: it is no buffer, or has another dtype")
-    if not requires_grad:
-        result = result.detach()
-    elif not result.requires_grad:
-        result = result.detach().requires_grad_()
-    return result.clone() if copy and result.data_ptr() == made.data_ptr() else result
 
 
 # --- numbers that are symbols in a traced program; here they are numbers ---------------------------------------------

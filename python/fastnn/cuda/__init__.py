@@ -117,9 +117,9 @@ def __getattr__(name: str) -> Any:
     if name in ("memory", "random"):
         return importlib.import_module("fastnn.cuda")
     if name.endswith("Tensor") and name.removesuffix("Tensor") in _LEGACY:
-        from .. import _legacy
+        from .. import _tensor_types
 
-        return _legacy.gpu_type(name)
+        return _tensor_types.gpu_type(name)
     from .._missing import missing_attribute
 
     return missing_attribute("torch.cuda")(name)
