@@ -8,7 +8,7 @@
 
 namespace fastnn {
 
-enum class ErrorKind { Runtime, Index, Type, Value, NotImplemented, OutOfMemory, Buffer, LinAlg };
+enum class ErrorKind { Runtime, Index, Type, Value, NotImplemented, OutOfMemory, Buffer };
 
 class Error : public std::exception {
  public:
