@@ -173,8 +173,6 @@ def find(name: str) -> Any:
 
 def function_of(op: Any) -> Callable[..., Any] | None:
     name = op.name
-    if isinstance(op.op, types.FunctionType) and op.op.__name__ == "<lambda>":  # makes its input of the samples
-        return rebind(op.op)
     found = find(name)
     if isinstance(op.op, types.FunctionType) and op.op.__module__.startswith("torch.testing"):
         return rebind(op.op)  # it orders the arguments of the samples

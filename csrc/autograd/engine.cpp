@@ -16,6 +16,7 @@ namespace {
 std::atomic<std::uint64_t> g_tasks{0};
 std::atomic<std::uint64_t> g_nodes_run{0};
 thread_local std::uint64_t t_task = 0;
+thread_local bool t_full = true;
 
 struct LaterFirst {
   bool operator()(const Ref<Node>& a, const Ref<Node>& b) const { return a->sequence < b->sequence; }
@@ -26,11 +27,13 @@ class Task {
   Task(const BackwardOptions& options, bool restrict_to_inputs)
       : options_(options), id_(g_tasks.fetch_add(1) + 1), outer_(t_task), restricted_(restrict_to_inputs) {
     t_task = id_;
+    t_full = !restricted_;
   }
   ~Task() {
     for (Node* node : touched_) node->state = {};
     for (auto& [node, state] : stashed_) node->state = std::move(state);
     t_task = outer_;
+    t_full = outer_full_;
     current_node() = outer_node_;
   }
   Task(const Task&) = delete;
@@ -231,6 +234,7 @@ class Task {
   const BackwardOptions& options_;
   const std::uint64_t id_;
   const std::uint64_t outer_;
+  const bool outer_full_ = t_full;
   Node* const outer_node_ = current_node();
   const bool restricted_;
   std::vector<Ref<Node>> alive_;
@@ -249,6 +253,10 @@ bool engine_wants(const Edge& edge) {
 }
 
 bool Slots::wants(std::size_t i) const { return engine_wants(node_.edges[i]); }
+
+bool task_is_full() { return t_full; }
+std::uint64_t current_task() { return t_task; }
+bool will_run(const Node& node) { return t_task != 0 && node.state.task == t_task && node.state.needed; }
 
 std::uint64_t nodes_run() { return g_nodes_run.load(); }
 

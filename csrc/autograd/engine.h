@@ -25,6 +25,12 @@ std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::span<const 
 extern void (*check_interrupt)();
 // Called with the node and its forward trace when a node fails in anomaly mode.
 extern void (*report_anomaly)(const Node& node);
+// The number of the backward pass that this thread is in; 0 outside of any.
+std::uint64_t current_task();
+// Whether the current backward pass adds to the gradients of all leaves that it reaches.
+bool task_is_full();
+// Whether the current backward pass runs this node, now or later.
+bool will_run(const Node& node);
 // Number of nodes that the engine has run in this process, for tests.
 std::uint64_t nodes_run();
 

@@ -68,6 +68,7 @@ struct NodeHooks {
   std::vector<Ref<NodeHook>> pre_hooks;
   std::vector<Ref<NodeHook>> post_hooks;
   std::string forward_trace;  // anomaly mode: where the forward ran
+  Ref<RefCounted> metadata;   // a dictionary of the bindings
 };
 
 // The gradients that a node computes, one per edge.
@@ -90,6 +91,7 @@ class Node : public GraphNode {
   ~Node() override;
 
   const char* name() const { return name_; }
+  void rename(const char* name) { name_ = name; }
   EdgeList edges;
   std::uint64_t sequence;  // later nodes run first
   std::uint32_t outputs = 1;
@@ -122,8 +124,15 @@ class Node : public GraphNode {
   void destroy() override;  // iterative, so that long chains do not overflow the stack
 };
 
+// What a pack hook made of a tensor that a node saves.
+class PackedTensor : public RefCounted {
+ public:
+  virtual Tensor unpack() const = 0;
+};
+
 // Thread-local modes.
 struct GradMode {
+  Ref<PackedTensor> (*pack)(const Tensor& tensor) = nullptr;  // set while hooks on saved tensors are active
   bool enabled = true;
   bool inference = false;
   bool anomaly = false;

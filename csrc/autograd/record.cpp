@@ -14,11 +14,16 @@ GradientOps& gradient_ops() {
   return ops;
 }
 
-Saved::Saved(const Tensor& tensor) : tensor_(tensor) {
+Saved::Saved(const Tensor& tensor) {
   if (!tensor.defined()) return;
   FASTNN_CHECK(!(tensor.impl()->inference && grad_mode().enabled), ErrorKind::Runtime,
                "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal "
                "tensor and use it in autograd.");
+  if (grad_mode().pack != nullptr) [[unlikely]] {
+    packed_ = make_ref<Packed>(grad_mode().pack(tensor.detached()), gradient_edge(tensor));
+    return;
+  }
+  tensor_ = tensor;
   version_ = tensor.impl()->version();
   if (SavedBytes::counting) {
     counted_ = true;
@@ -26,9 +31,13 @@ Saved::Saved(const Tensor& tensor) : tensor_(tensor) {
   }
 }
 Saved::Saved(Saved&& other) noexcept
-    : tensor_(std::move(other.tensor_)), version_(other.version_), counted_(std::exchange(other.counted_, false)) {}
+    : tensor_(std::move(other.tensor_)),
+      packed_(std::move(other.packed_)),
+      version_(other.version_),
+      counted_(std::exchange(other.counted_, false)) {}
 Saved& Saved::operator=(Saved&& other) noexcept {
   std::swap(tensor_, other.tensor_);
+  std::swap(packed_, other.packed_);
   std::swap(version_, other.version_);
   std::swap(counted_, other.counted_);
   return *this;
@@ -37,7 +46,21 @@ Saved::~Saved() {
   if (counted_) SavedBytes::live -= nbytes(tensor_);
 }
 
-const Tensor& Saved::get() const {
+namespace {
+// The same values with another history.
+Tensor attached(const Tensor& plain, const Edge& edge) {
+  Tensor result = plain.detached();
+  result.impl()->grad_fn = edge.node;
+  result.impl()->output_number = edge.slot;
+  return result;
+}
+}  // namespace
+
+Tensor Saved::get() const {
+  if (packed_) {
+    const Tensor plain = packed_->data->unpack();
+    return packed_->edge.node && grad_mode().enabled ? attached(plain, packed_->edge) : plain;
+  }
   if (!tensor_.defined()) return tensor_;
   const std::uint32_t now = tensor_.impl()->version();
   FASTNN_CHECK(now == version_, ErrorKind::Runtime,
@@ -51,12 +74,9 @@ const Tensor& Saved::get() const {
 }
 
 Tensor SavedOutput::get() const {
-  const Tensor& plain = saved_.get();
+  const Tensor plain = saved_.get();
   if (!grad_mode().enabled || current_node() == nullptr) return plain;
-  Tensor attached = plain.detached();
-  attached.impl()->grad_fn = Ref<GraphNode>(current_node());
-  attached.impl()->output_number = slot_;
-  return attached;
+  return attached(plain, {Ref<Node>(current_node()), slot_});
 }
 
 void fail_released(const Node& node) {
@@ -139,7 +159,10 @@ namespace {
 class CopySlices final : public Node {
  public:
   CopySlices(const Tensor& base, const Tensor& view, Ref<Node> function)
-      : Node("CopySlices"), base_(base.detached()), view_(view.detached()), function_(std::move(function)) {
+      : Node("torch::autograd::CopySlices"),
+        base_(base.detached()),
+        view_(view.detached()),
+        function_(std::move(function)) {
     edges.push_back(gradient_edge(base));
     for (std::size_t i = 1; i < function_->edges.size(); ++i) edges.push_back(function_->edges[i]);
   }

@@ -63,7 +63,7 @@ struct SavedBytes {
   static std::int64_t live;
 };
 
-// An input kept for the backward pass, with the version it had.
+// An input kept for the backward pass, with the version it had, or what a pack hook made of it.
 class Saved {
  public:
   Saved() = default;
@@ -71,12 +71,19 @@ class Saved {
   Saved(Saved&& other) noexcept;
   Saved& operator=(Saved&& other) noexcept;
   ~Saved();
-  bool defined() const { return tensor_.defined(); }
+  bool defined() const { return tensor_.defined() || packed_; }
   // The tensor; an error when it was written in place since.
-  const Tensor& get() const;
+  Tensor get() const;
 
  private:
+  // A tensor in the hands of hooks, and where the gradient of what they give back goes.
+  struct Packed final : RefCounted {
+    Packed(Ref<PackedTensor> from, Edge to) : data(std::move(from)), edge(std::move(to)) {}
+    Ref<PackedTensor> data;
+    Edge edge;
+  };
   Tensor tensor_;
+  Ref<Packed> packed_;
   std::uint32_t version_ = 0;
   bool counted_ = false;
 };

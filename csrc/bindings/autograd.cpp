@@ -1,9 +1,11 @@
 // The backward graph from Python: running it, hooks, modes, custom functions.
 #include <pybind11/stl.h>
 
+#include <unordered_set>
+
 #include "autograd/engine.h"
 #include "autograd/record.h"
-#include "bindings/python.h"
+#include "bindings/modes.h"
 
 namespace fastnn::python {
 
@@ -164,7 +166,10 @@ class PyNode final : public Node {
  private:
   std::string own_name_;
   py::object backward_;
-  py::object release_;
+  py::object release_;  // a method of the context
+
+ public:
+  py::object context() const { return release_.attr("__self__"); }
 };
 
 // Makes the node of a custom function. `inputs` are its tensor arguments, in order.
@@ -205,10 +210,134 @@ class SavedForPython {
   bool is_output_ = false;
 };
 
+// --- hooks on saved tensors --------------------------------------------------------------------------------------
+
+// (pack, unpack) of this thread, the innermost last.
+std::vector<std::pair<PyObject*, PyObject*>>& saved_hooks() {
+  thread_local std::vector<std::pair<PyObject*, PyObject*>> hooks;
+  return hooks;
+}
+std::string& saved_hooks_refusal() {  // why there may be none; empty if there may
+  thread_local std::string message;
+  return message;
+}
+
+class PythonPacked final : public PackedTensor {
+ public:
+  PythonPacked(py::object packed, py::object unpack) : packed_(std::move(packed)), unpack_(std::move(unpack)) {}
+  ~PythonPacked() override {
+    const py::gil_scoped_acquire gil;
+    packed_ = py::object();
+    unpack_ = py::object();
+  }
+  Tensor unpack() const override {
+    const py::gil_scoped_acquire gil;
+    const py::object result = unpack_(packed_);
+    FASTNN_CHECK(is_tensor(result.ptr()), ErrorKind::Type,
+                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type ",
+                 Py_TYPE(result.ptr())->tp_name);
+    return tensor_of(result.ptr());
+  }
+
+ private:
+  py::object packed_;
+  py::object unpack_;
+};
+
+Ref<PackedTensor> pack_tensor(const Tensor& tensor) {
+  const py::gil_scoped_acquire gil;
+  const auto& [pack, unpack] = saved_hooks().back();
+  const std::uint32_t version = tensor.impl()->version();
+  py::object packed = py::reinterpret_borrow<py::object>(pack)(tensor);
+  FASTNN_CHECK(tensor.impl()->version() == version, ErrorKind::Runtime,
+               "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can "
+               "not be modified by in-place operations as this can lead to unexpected side-effects. Please open an "
+               "issue if you need to perform in-place operations on the input to a pack hook.");
+  return make_ref<PythonPacked>(std::move(packed), py::reinterpret_borrow<py::object>(unpack));
+}
+
+void update_pack_hook() {
+  grad_mode().pack = saved_hooks().empty() || saved_hooks().back().first == nullptr ? nullptr : &pack_tensor;
+}
+void push_saved_hooks(const py::object& pack, const py::object& unpack) {
+  FASTNN_CHECK(saved_hooks_refusal().empty(), ErrorKind::Runtime, saved_hooks_refusal());
+  saved_hooks().emplace_back(pack.inc_ref().ptr(), unpack.inc_ref().ptr());
+  update_pack_hook();
+}
+void pop_saved_hooks() {
+  const auto [pack, unpack] = saved_hooks().back();
+  saved_hooks().pop_back();
+  Py_DECREF(pack);
+  Py_DECREF(unpack);
+  update_pack_hook();
+}
+std::string refuse_saved_hooks(const std::string& message) {
+  FASTNN_CHECK(message.empty() || saved_hooks().empty(), ErrorKind::Runtime, message);
+  return std::exchange(saved_hooks_refusal(), message);
+}
+
+// --- the graph ---------------------------------------------------------------------------------------------------
+
+class Metadata final : public RefCounted {
+ public:
+  ~Metadata() override {
+    const py::gil_scoped_acquire gil;
+    dict = py::object();
+  }
+  py::object dict = py::dict();
+};
+
+py::object metadata(Node& node) {
+  Ref<RefCounted>& slot = node.ensure_hooks().metadata;
+  if (!slot) slot = make_ref<Metadata>();
+  return static_cast<Metadata*>(slot.get())->dict;
+}
+
+// What a context of a custom function knows is known to its node too.
+py::object context_attribute(Node& self, const py::str& name) {
+  if (const auto* node = dynamic_cast<PyNode*>(&self)) return node->context().attr(name);
+  throw py::attribute_error("'" + std::string(self.name()) + "' object has no attribute '" + std::string(name) + "'");
+}
+
+// A tensor without values that is output `slot` of `node`: an edge where the engine expects a tensor.
+Tensor edge_tensor(const Ref<Node>& node, std::uint32_t slot) {
+  Tensor tensor = Tensor::empty(Dims{}, DType::Float32);
+  tensor.impl()->grad_fn = node;
+  tensor.impl()->output_number = slot;
+  return tensor;
+}
+
+// Whether `outputs` depend on a leaf that wants its gradient, other than the given ones.
+bool depends_on_others(const std::vector<Tensor>& outputs, const std::vector<Tensor>& own) {
+  std::unordered_set<const Node*> seen;
+  std::vector<const Node*> path;
+  const auto visit = [&](const Edge& edge) {
+    if (edge.node && seen.insert(edge.node.get()).second) path.push_back(edge.node.get());
+  };
+  std::vector<Edge> held;
+  for (const Tensor& tensor : own) {
+    held.push_back(gradient_edge(tensor));
+    const Node* node = held.back().node.get();
+    if (node != nullptr && node->variable() != nullptr) seen.insert(node);
+  }
+  for (const Tensor& tensor : outputs) {
+    held.push_back(gradient_edge(tensor));
+    visit(held.back());
+  }
+  while (!path.empty()) {
+    const Node* node = path.back();
+    path.pop_back();
+    if (node->variable() != nullptr) return true;
+    for (std::size_t i = 0; i < node->edges.size(); ++i) visit(node->edges[i]);
+  }
+  return false;
+}
+
 // --- running -----------------------------------------------------------------------------------------------------
 
 std::vector<Tensor> backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& gradients, bool retain_graph,
                              bool create_graph, const std::vector<Tensor>& inputs, bool capture) {
+  const ProfiledCall profiled("autograd::engine::", "evaluate");
   return run_backward(roots, gradients, {retain_graph, create_graph, inputs, capture});
 }
 
@@ -277,6 +406,11 @@ void init_autograd(py::module_& module) {
           "register_prehook",
           [](Node& self, py::object hook) { return register_node_hook(self, std::move(hook), true); },
           "Calls hook(grad_outputs) before the node runs; what it returns replaces grad_outputs.")
+      .def_property_readonly("metadata", &metadata, "A dictionary for the user's notes.")
+      .def("__getattr__", &context_attribute)
+      .def("__eq__",
+           [](const Node& a, const py::object& b) { return py::isinstance<Node>(b) && &a == b.cast<const Node*>(); })
+      .def("__hash__", [](const Node& self) { return reinterpret_cast<std::uintptr_t>(&self) >> 4; })
       .def("__repr__", [](const Node& self) {
         std::ostringstream text;
         text << "<" << self.name() << " object at " << &self << ">";
@@ -299,6 +433,20 @@ void init_autograd(py::module_& module) {
   module.def("_alias", [](const Tensor& tensor) {
     return make_view(tensor, tensor.sizes(), tensor.strides(), tensor.storage_offset());
   });
+
+  module.def("_push_saved_tensors_hooks", &push_saved_hooks);
+  module.def("_pop_saved_tensors_hooks", &pop_saved_hooks);
+  module.def("_refuse_saved_tensors_hooks", &refuse_saved_hooks,
+             "Makes hooks on saved tensors an error with this message ('': allowed); returns the one before.");
+  module.def("_edge_tensor", &edge_tensor);
+  module.def("_gradient_edge", [](const Tensor& tensor) {
+    const Edge edge = gradient_edge(tensor);
+    return py::make_tuple(edge.node, edge.slot);
+  });
+  module.def("_depends_on_others", &depends_on_others);
+  module.def("_is_checkpoint_valid", &task_is_full);
+  module.def("_current_graph_task_id", [] { return static_cast<std::int64_t>(current_task()) - 1; });
+  module.def("_will_engine_execute_node", [](const Ref<Node>& node) { return will_run(*node); });
 
   module.def("_run_backward", &backward, py::arg("tensors"), py::arg("gradients"), py::arg("retain_graph"),
              py::arg("create_graph"), py::arg("inputs"), py::arg("capture"));

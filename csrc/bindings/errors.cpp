@@ -1,6 +1,5 @@
 #include "bindings/python.h"
 #include "core/error.h"
-#include "core/linalg_error.h"
 
 namespace fastnn::python {
 
@@ -25,6 +24,8 @@ PyObject* exception_type(ErrorKind kind) {
       return g_out_of_memory;
     case ErrorKind::Buffer:
       return PyExc_BufferError;
+    case ErrorKind::LinAlg:
+      return g_linalg_error;
   }
   return PyExc_RuntimeError;
 }
@@ -36,8 +37,6 @@ void set_python_error() noexcept {
     throw;
   } catch (py::error_already_set& error) {
     error.restore();
-  } catch (const LinAlgError& error) {
-    PyErr_SetString(g_linalg_error, error.what());
   } catch (const Error& error) {
     PyErr_SetString(exception_type(error.kind()), error.what());
   } catch (const py::builtin_exception& error) {
@@ -65,8 +64,6 @@ void init_errors(py::module_& module) {
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);
-    } catch (const LinAlgError& error) {
-      PyErr_SetString(g_linalg_error, error.what());
     } catch (const Error& error) {
       PyErr_SetString(exception_type(error.kind()), error.what());
     }

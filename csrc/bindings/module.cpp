@@ -7,6 +7,7 @@ PYBIND11_MODULE(_C, module) {
   init_errors(module);
   init_types(module);
   init_tensor_type(module);
+  init_overrides(module);
   init_module_base(module);
   init_ops(module);
   init_tensor_extras(module);
@@ -15,4 +16,5 @@ PYBIND11_MODULE(_C, module) {
   init_dlpack(module);
   init_random(module);
   init_system(module);
+  init_modes(module);
 }

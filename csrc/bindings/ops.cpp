@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "autograd/record.h"
+#include "bindings/modes.h"
+#include "bindings/overrides.h"
 #include "bindings/signature.h"
 // After Python.h.
 #include <structmember.h>
@@ -21,6 +23,7 @@ struct OpGroup {
   std::string name;       // as called: "add_"
   std::string qualified;  // "fastnn.add", "Tensor.add_"
   CallMode mode = CallMode::Function;
+  bool random = false;  // results differ from call to call
   std::vector<const Signature*> overloads;
   std::map<const Signature*, PyTypeObject*> named_tuples;
 };
@@ -160,8 +163,58 @@ PyObject* finish_out(const OpGroup& group, const Signature& signature, const Cal
   return wrap_list(group, signature, targets);
 }
 
+// The nodes of operations that are made of others here, under the names that PyTorch's own nodes have. Keys are
+// beginnings of schemas.
+constexpr std::pair<std::string_view, const char*> kNodeNames[] = {
+    {"addmv(", "AddmvBackward0"},
+    {"addr(", "AddrBackward0"},
+    {"celu(", "CeluBackward0"},
+    {"clamp_max(", "ClampMaxBackward0"},
+    {"clamp_min(", "ClampMinBackward0"},
+    {"deg2rad(", "Deg2RadBackward0"},
+    {"flip(", "FlipBackward0"},
+    {"index_fill(", "IndexFillBackward0"},
+    {"masked_select(", "MaskedSelectBackward0"},
+    {"nn.binary_cross_entropy(", "BinaryCrossEntropyBackward0"},
+    {"nn.binary_cross_entropy_with_logits(", "BinaryCrossEntropyWithLogitsBackward0"},
+    {"nn.celu(", "CeluBackward0"},
+    {"pow(Scalar", "PowBackward2"},
+    {"rad2deg(", "Rad2DegBackward0"},
+    {"repeat(", "RepeatBackward0"},
+    {"roll(", "RollBackward0"},
+    {"scatter(Tensor input, int dim, Tensor index, Scalar", "ScatterBackward1"},
+    {"sgn(", "SgnBackward0"},
+    {"squeeze(Tensor input, int dim", "SqueezeBackward1"},
+    {"squeeze(Tensor input, int[] dim", "SqueezeBackward2"},
+    {"stack(", "StackBackward0"},
+    {"t(", "TBackward0"},
+    {"take(", "TakeBackward0"},
+    {"tile(", "RepeatBackward0"},
+    {"trace(", "TraceBackward0"},
+};
+
+const char* node_name(std::string_view schema) {
+  for (const auto& [start, name] : kNodeNames) {
+    if (schema.starts_with(start)) return name;
+  }
+  return nullptr;
+}
+
+// Names the node of a result, unless it is that of an argument.
+void name_node(const OpResult& result, const CallFrame& frame, const char* name) {
+  const auto* tensor = std::get_if<Tensor>(&result);
+  if (tensor == nullptr || !tensor->impl()->grad_fn) return;
+  const auto& node = tensor->impl()->grad_fn;
+  for (int i = 0; i < frame.tensor_count; ++i) {
+    const Tensor& argument = frame.tensors[static_cast<std::size_t>(i)];
+    if (argument.defined() && argument.impl()->grad_fn == node) return;
+  }
+  static_cast<Node*>(node.get())->rename(name);
+}
+
 PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& frame, PyObject* self) {
   const OpDef& op = *signature.op;
+  const ProfiledCall profiled("aten::", group.name);
   if (group.mode == CallMode::InPlace) {
     const Tensor target = *frame.arguments[0].tensor;
     in_place(target, group.name.c_str(), (op.flags & op_inplace_direct) != 0, [&](const Tensor& old) {
@@ -171,7 +224,11 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
     return Py_NewRef(self);
   }
   if (op.flags & op_factory) check_device(frame.device ? frame.device : Py_None, group.name.c_str());
+  if (autocast_state.enabled && signature.cast != CastPolicy::Keep && frame.out == nullptr) {
+    autocast_arguments(signature, frame);
+  }
   OpResult result = op.call(op.function, frame.arguments.data());
+  if (signature.node_name != nullptr) name_node(result, frame, signature.node_name);
   if (frame.out != nullptr) return finish_out(group, signature, frame, result);
   if (frame.requires_grad) {
     const auto& tensor = std::get<Tensor>(result);
@@ -215,10 +272,27 @@ PyObject* call_group(const OpGroup& group, PyObject* const* args, Py_ssize_t cou
   fail_no_overload(group, args, count, names);
 }
 
+// Calls interceptor(operation, args, kwargs); while it runs there is none.
+PyObject* call_interceptor(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  py::tuple positional(count);
+  for (Py_ssize_t i = 0; i < count; ++i) positional[i] = py::handle(args[i]);
+  py::dict kwargs;
+  const Py_ssize_t keywords = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  for (Py_ssize_t i = 0; i < keywords; ++i) kwargs[PyTuple_GET_ITEM(names, i)] = py::handle(args[count + i]);
+  return py::handle(random_interceptor)(py::handle(self), positional, kwargs).release().ptr();
+}
+
 PyObject* op_vectorcall(PyObject* self, PyObject* const* args, std::size_t flagged, PyObject* names) {
   return guarded<PyObject*>(nullptr, [&] {
     const OpGroup& group = *reinterpret_cast<OpObject*>(self)->group;
-    return call_group(group, args, PyVectorcall_NARGS(flagged), names);
+    const Py_ssize_t count = PyVectorcall_NARGS(flagged);
+    if (has_override(args, count + (names == nullptr ? 0 : PyTuple_GET_SIZE(names)))) [[unlikely]] {
+      return call_override(self, args, count, names);
+    }
+    if (group.random && random_interceptor != nullptr) [[unlikely]] {
+      return call_interceptor(self, args, count, names);
+    }
+    return call_group(group, args, count, names);
   });
 }
 
@@ -329,6 +403,8 @@ void add_overload(const std::string& space, const std::string& name, CallMode mo
   }
   OpGroup& group = *reinterpret_cast<OpObject*>(object)->group;
   group.overloads.push_back(signature);
+  const std::string_view family = signature->op->family;
+  group.random = family == "random" || family == "dropout";
   if (!signature->fields.empty()) group.named_tuples[signature] = make_named_tuple(group, *signature);
 }
 
@@ -357,7 +433,9 @@ void init_ops(py::module_& module) {
   for (const OpDef& op : op_registry()) {
     signatures().push_back(std::make_unique<Signature>(parse_schema(op)));
     Signature& signature = *signatures().back();
+    signature.node_name = node_name(op.schema);
     const std::string space = signature.name_space.empty() ? "" : signature.name_space + ".";
+    signature.cast = cast_policy(space + signature.name);
     if (op.flags & op_fn) add_overload(space, signature.name, CallMode::Function, &signature);
     if (op.flags & op_method) add_overload("", signature.name, CallMode::Method, &signature);
     if (op.flags & (op_inplace | op_inplace_direct)) {

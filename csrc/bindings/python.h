@@ -82,7 +82,8 @@ std::optional<Scalar> scalar_of(PyObject* object);  // Python and NumPy numbers;
 
 // --- the other files ---------------------------------------------------------------------------------------------
 
-void init_ops(py::module_& module);  // operations of the registry
+void init_overrides(py::module_& module);  // __torch_function__
+void init_ops(py::module_& module);        // operations of the registry
 void init_tensor_extras(py::module_& module);
 void init_autograd(py::module_& module);
 void init_numpy(py::module_& module);  // NumPy, buffer protocol, tensor() from nested data
@@ -91,6 +92,7 @@ void init_dlpack(py::module_& module);
 void init_module_base(py::module_& module);  // the base of nn.Module
 void init_random(py::module_& module);
 void init_system(py::module_& module);  // threads, memory, information
+void init_modes(py::module_& module);   // mixed precision, the profiler
 
 PyObject* tensor_getitem(PyObject* self, PyObject* index);
 int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);
@@ -100,6 +102,8 @@ Tensor tensor_from_data(py::handle data, std::optional<DType> dtype);
 // Calls an operation of the registry by name with positional arguments; for operators.
 PyObject* call_operation(PyObject* callable, PyObject* a, PyObject* b);
 PyObject* find_operation(const char* name);  // borrowed; the method
+// Fails for a tensor under vmap, which only operations that ask for overrides know how to treat.
+void check_not_batched(PyObject* object);
 
 }  // namespace fastnn::python
 
@@ -114,6 +118,7 @@ struct type_caster<fastnn::Tensor> {
       return true;
     }
     if (!fastnn::python::is_tensor(source.ptr())) return false;
+    if (Py_TYPE(source.ptr()) != fastnn::python::tensor_type) fastnn::python::check_not_batched(source.ptr());
     value = fastnn::python::tensor_of(source.ptr());
     return true;
   }

@@ -2,7 +2,7 @@
 #include <array>
 
 #include "autograd/record.h"
-#include "bindings/python.h"
+#include "bindings/overrides.h"
 // After Python.h.
 #include <structmember.h>
 #include "ops/complex.h"
@@ -300,40 +300,79 @@ int set_dict(PyObject* object, PyObject* value, void*) {
   return 0;
 }
 
+// Attributes that say what kind of tensor this is, and not what is in it.
+int metadata_mark = 0;
+void* const kMetadata = &metadata_mark;
+
 PyGetSetDef tensor_getset[] = {
-    {"shape", get_shape, nullptr, "The sizes of the tensor.", nullptr},
-    {"dtype", get_dtype, nullptr, "The type of the elements.", nullptr},
-    {"device", get_device, nullptr, "Where the tensor lives.", nullptr},
-    {"ndim", get_ndim, nullptr, "The number of dimensions.", nullptr},
+    {"shape", get_shape, nullptr, "The sizes of the tensor.", kMetadata},
+    {"dtype", get_dtype, nullptr, "The type of the elements.", kMetadata},
+    {"device", get_device, nullptr, "Where the tensor lives.", kMetadata},
+    {"ndim", get_ndim, nullptr, "The number of dimensions.", kMetadata},
     {"requires_grad", get_requires_grad, set_requires_grad, "Whether gradients are recorded.", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "Whether no recorded operation made it.", nullptr},
     {"grad_fn", get_grad_fn, nullptr, "The node of the backward graph that made it.", nullptr},
-    {"output_nr", get_output_nr, nullptr, "Which output of grad_fn this is.", nullptr},
+    {"output_nr", get_output_nr, nullptr, "Which output of grad_fn this is.", kMetadata},
     {"grad", get_grad, set_grad, "The accumulated gradient.", nullptr},
     {"_grad", get_grad, set_grad, nullptr, nullptr},
     {"data", get_data, set_data, "The values outside of autograd's sight.", nullptr},
     {"_version", get_version, nullptr, "How often the memory was written in place.", nullptr},
     {"_base", get_base, nullptr, "The tensor that this is a view of.", nullptr},
     {"retains_grad", get_retains_grad, nullptr, "Whether a non-leaf keeps its gradient.", nullptr},
-    {"itemsize", get_itemsize, nullptr, "Bytes of an element.", nullptr},
-    {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
-    {"layout", get_layout, nullptr, "Always strided.", nullptr},
-    {"is_cpu", get_true, nullptr, "True: tensors live on the CPU.", nullptr},
-    {"is_cuda", get_false, nullptr, "False: tensors live on the CPU.", nullptr},
-    {"is_mps", get_false, nullptr, "False: tensors live on the CPU.", nullptr},
-    {"is_xpu", get_false, nullptr, "False: tensors live on the CPU.", nullptr},
-    {"is_meta", get_false, nullptr, "False: tensors have values.", nullptr},
-    {"is_sparse", get_false, nullptr, "False: tensors are dense.", nullptr},
-    {"is_quantized", get_false, nullptr, "False: there are no quantized types.", nullptr},
-    {"is_nested", get_false, nullptr, "False: tensors have one shape.", nullptr},
-    {"name", get_none, nullptr, "None: tensors have no names.", nullptr},
+    {"itemsize", get_itemsize, nullptr, "Bytes of an element.", kMetadata},
+    {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", kMetadata},
+    {"layout", get_layout, nullptr, "Always strided.", kMetadata},
+    {"is_cpu", get_true, nullptr, "True: tensors live on the CPU.", kMetadata},
+    {"is_cuda", get_false, nullptr, "False: tensors live on the CPU.", kMetadata},
+    {"is_mps", get_false, nullptr, "False: tensors live on the CPU.", kMetadata},
+    {"is_xpu", get_false, nullptr, "False: tensors live on the CPU.", kMetadata},
+    {"is_meta", get_false, nullptr, "False: tensors have values.", kMetadata},
+    {"is_sparse", get_false, nullptr, "False: tensors are dense.", kMetadata},
+    {"is_quantized", get_false, nullptr, "False: there are no quantized types.", kMetadata},
+    {"is_nested", get_false, nullptr, "False: tensors have one shape.", kMetadata},
+    {"name", get_none, nullptr, "None: tensors have no names.", kMetadata},
     {"real", get_real, set_part<&real>, "The real part: a view of the memory; a real tensor itself.", nullptr},
     {"imag", get_imag, set_part<&imag>, "The imaginary part of a complex tensor: a view of its memory.", nullptr},
     {"T", get_transposed, nullptr, "The dimensions in reverse order.", nullptr},
     {"mT", get_matrix_transposed, nullptr, "The last two dimensions exchanged.", nullptr},
-    {"__dict__", get_dict, set_dict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
+
+// What the type has in their place: they ask for overrides first. The closure is the entry above.
+std::array<PyGetSetDef, std::size(tensor_getset) + 1> overridable_getset;
+
+PyObject* get_attribute(PyObject* self, void* closure) {
+  const auto& attribute = *static_cast<const PyGetSetDef*>(closure);
+  if (Py_TYPE(self) != tensor_type && has_override(self, attribute.closure != nullptr)) {
+    return override_attribute(attribute.name, "__get__", &self, 1);
+  }
+  return attribute.get(self, nullptr);
+}
+int set_attribute(PyObject* self, PyObject* value, void* closure) {
+  const auto& attribute = *static_cast<const PyGetSetDef*>(closure);
+  if (Py_TYPE(self) != tensor_type && has_override(self)) {
+    PyObject* args[] = {self, value};
+    const bool deletes = value == nullptr;
+    PyObject* result = override_attribute(attribute.name, deletes ? "__delete__" : "__set__", args, deletes ? 1 : 2);
+    Py_XDECREF(result);
+    return result == nullptr ? -1 : 0;
+  }
+  return attribute.set(self, value, nullptr);
+}
+
+PyGetSetDef* make_overridable_getset() {
+  std::size_t i = 0;
+  for (PyGetSetDef& attribute : tensor_getset) {
+    if (attribute.name == nullptr) break;
+    PyGetSetDef& own = overridable_getset[i++];
+    own = attribute;
+    own.get = &get_attribute;
+    if (attribute.set != nullptr) own.set = &set_attribute;
+    own.closure = &attribute;
+  }
+  overridable_getset[i++] = {"__dict__", get_dict, set_dict, nullptr, nullptr};
+  return overridable_getset.data();
+}
 
 // --- methods that are no operations ------------------------------------------------------------------------------
 
@@ -504,35 +543,62 @@ PyObject* method_make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
   });
 }
 
-template <auto F>
-constexpr PyCFunction keywords() {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(F));
-}
+template <std::size_t n>
+struct Name {
+  char text[n];
+  constexpr Name(const char (&from)[n]) { std::copy_n(from, n, text); }
+};
+
+// An entry of the table of methods: it asks for overrides first.
+template <Name name, auto function, bool metadata = false>
+struct Method {
+  static PyObject* call(PyObject* self, PyObject* arg) {
+    if (Py_TYPE(self) != tensor_type && has_override(self, metadata)) {
+      PyObject* args[] = {self, arg};
+      return override_method(name.text, args, arg == nullptr ? 1 : 2);
+    }
+    return function(self, arg);
+  }
+  static PyObject* call_with_keywords(PyObject* self, PyObject* args, PyObject* kwargs) {
+    if (Py_TYPE(self) != tensor_type && has_override(self, metadata)) {
+      return override_method(name.text, self, args, kwargs);
+    }
+    return function(self, args, kwargs);
+  }
+  static PyMethodDef entry(const char* doc, int flags = METH_NOARGS) {
+    if constexpr (std::is_invocable_v<decltype(function), PyObject*, PyObject*, PyObject*>) {
+      return {name.text, reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&call_with_keywords)),
+              METH_VARARGS | METH_KEYWORDS, doc};
+    } else {
+      return {name.text, &call, flags, doc};
+    }
+  }
+};
 
 PyMethodDef tensor_methods[] = {
-    {"size", keywords<&method_size>(), METH_VARARGS | METH_KEYWORDS, "size(dim=None): the sizes, or one of them."},
-    {"stride", keywords<&method_stride>(), METH_VARARGS | METH_KEYWORDS, "stride(dim=None): steps in elements."},
-    {"dim", method_dim, METH_NOARGS, "The number of dimensions."},
-    {"ndimension", method_dim, METH_NOARGS, "The number of dimensions."},
-    {"numel", method_numel, METH_NOARGS, "The number of elements."},
-    {"nelement", method_numel, METH_NOARGS, "The number of elements."},
-    {"element_size", method_element_size, METH_NOARGS, "Bytes of an element."},
-    {"storage_offset", method_storage_offset, METH_NOARGS, "Offset into the storage, in elements."},
-    {"data_ptr", method_data_ptr, METH_NOARGS, "Address of the first element."},
-    {"is_floating_point", method_is_floating_point, METH_NOARGS, "Whether the dtype is a float."},
-    {"is_complex", method_is_complex, METH_NOARGS, "Whether the dtype is complex."},
-    {"__complex__", method_complex, METH_NOARGS, "The value of a one-element tensor as a Python complex."},
-    {"is_signed", method_is_signed, METH_NOARGS, "Whether the dtype is signed."},
-    {"is_inference", get_inference, METH_NOARGS, "Whether it was made in inference mode."},
-    {"is_contiguous", keywords<&method_is_contiguous>(), METH_VARARGS | METH_KEYWORDS,
-     "Whether memory order is row-major."},
-    {"item", method_item, METH_NOARGS, "The value of a one-element tensor as a Python number."},
-    {"tolist", method_tolist, METH_NOARGS, "The values as nested lists."},
-    {"requires_grad_", keywords<&method_requires_grad_>(), METH_VARARGS | METH_KEYWORDS, "Starts or stops recording."},
-    {"detach", method_detach, METH_NOARGS, "The same memory without history."},
-    {"detach_", method_detach_, METH_NOARGS, "Forgets the history."},
-    {"is_set_to", method_is_set_to, METH_O, "Whether both show the same memory in the same way."},
-    {"_make_subclass", keywords<&method_make_subclass>(), METH_VARARGS | METH_KEYWORDS | METH_STATIC,
+    Method<"size", &method_size, true>::entry("size(dim=None): the sizes, or one of them."),
+    Method<"stride", &method_stride, true>::entry("stride(dim=None): steps in elements."),
+    Method<"dim", &method_dim, true>::entry("The number of dimensions."),
+    Method<"ndimension", &method_dim, true>::entry("The number of dimensions."),
+    Method<"numel", &method_numel, true>::entry("The number of elements."),
+    Method<"nelement", &method_numel, true>::entry("The number of elements."),
+    Method<"element_size", &method_element_size, true>::entry("Bytes of an element."),
+    Method<"storage_offset", &method_storage_offset, true>::entry("Offset into the storage, in elements."),
+    Method<"data_ptr", &method_data_ptr>::entry("Address of the first element."),
+    Method<"is_floating_point", &method_is_floating_point, true>::entry("Whether the dtype is a float."),
+    Method<"is_complex", &method_is_complex, true>::entry("Whether the dtype is complex."),
+    Method<"__complex__", &method_complex>::entry("The value of a one-element tensor as a Python complex."),
+    Method<"is_signed", &method_is_signed, true>::entry("Whether the dtype is signed."),
+    Method<"is_inference", &get_inference, true>::entry("Whether it was made in inference mode."),
+    Method<"is_contiguous", &method_is_contiguous, true>::entry("Whether memory order is row-major."),
+    Method<"item", &method_item>::entry("The value of a one-element tensor as a Python number."),
+    Method<"tolist", &method_tolist>::entry("The values as nested lists."),
+    Method<"requires_grad_", &method_requires_grad_>::entry("Starts or stops recording."),
+    Method<"detach", &method_detach>::entry("The same memory without history."),
+    Method<"detach_", &method_detach_>::entry("Forgets the history."),
+    Method<"is_set_to", &method_is_set_to>::entry("Whether both show the same memory in the same way.", METH_O),
+    {"_make_subclass", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&method_make_subclass)),
+     METH_VARARGS | METH_KEYWORDS | METH_STATIC,
      "_make_subclass(cls, data, require_grad=False): the memory of data as a tensor of a subclass."},
     {nullptr, nullptr, 0, nullptr},
 };
@@ -541,7 +607,7 @@ PyMethodDef tensor_methods[] = {
 
 // Operands that an operator may turn into a number or pass on; for others Python asks the other object.
 bool is_operand(PyObject* object) {
-  return is_tensor(object) || PyFloat_Check(object) || PyLong_Check(object) ||
+  return is_tensor(object) || PyFloat_Check(object) || PyLong_Check(object) || has_override(object) ||
          (!PyUnicode_Check(object) && !PySequence_Check(object) && PyNumber_Check(object));
 }
 
@@ -564,12 +630,17 @@ PyObject* as_left(PyObject* object) {
   });
 }
 
-template <const char* const& name>
+// `reflected` names the method of b that a class with overrides sees: null if it is the operation itself.
+template <const char* const& name, const char* const& reflected>
 PyObject* binary(PyObject* a, PyObject* b) {
   if (!is_operand(a) || !is_operand(b)) return Py_NewRef(Py_NotImplemented);
   PyObject* operation = Operation<name>::get();
   if (operation == nullptr) return nullptr;
-  if (is_tensor(a)) return call_operation(operation, a, b);
+  if (is_tensor(a) || has_override(a)) return call_operation(operation, a, b);
+  if (has_override(b)) {
+    PyObject* args[] = {b, a};
+    return reflected == nullptr ? call_operation(operation, b, a) : override_method(reflected, args, 2);
+  }
   PyObject* left = as_left(a);
   if (left == nullptr || left == Py_NotImplemented) return left;
   PyObject* result = call_operation(operation, left, b);
@@ -587,15 +658,27 @@ PyObject* in_place_binary(PyObject* a, PyObject* b) {
   PyObject* operation = Operation<name>::get();
   return operation == nullptr ? nullptr : call_operation(operation, a, b);
 }
-template <const char* const& name>
+template <const char* const& name, const char* const& reflected>
 PyObject* power(PyObject* a, PyObject* b, PyObject*) {
-  return binary<name>(a, b);
+  return binary<name, reflected>(a, b);
 }
 template <const char* const& name>
 PyObject* in_place_power(PyObject* a, PyObject* b, PyObject*) {
   return in_place_binary<name>(a, b);
 }
 
+constexpr const char* kItself = nullptr;
+constexpr const char* kReflectedSub = "__rsub__";
+constexpr const char* kReflectedDiv = "__rtruediv__";
+constexpr const char* kReflectedFloorDivide = "__rfloordiv__";
+constexpr const char* kReflectedRemainder = "__rmod__";
+constexpr const char* kReflectedPow = "__rpow__";
+constexpr const char* kReflectedMatmul = "__rmatmul__";
+constexpr const char* kReflectedAnd = "__rand__";
+constexpr const char* kReflectedOr = "__ror__";
+constexpr const char* kReflectedXor = "__rxor__";
+constexpr const char* kReflectedLeftShift = "__rlshift__";
+constexpr const char* kReflectedRightShift = "__rrshift__";
 constexpr const char* kAdd = "add";
 constexpr const char* kSub = "sub";
 constexpr const char* kMul = "mul";
@@ -633,6 +716,11 @@ constexpr const char* kGe = "ge";
 
 PyObject* tensor_richcompare(PyObject* a, PyObject* b, int op) {
   if (!is_operand(b)) return Py_NewRef(Py_NotImplemented);
+  PyObject* args[] = {a, b};
+  if (has_override(args, 2)) {
+    constexpr const char* kNames[] = {"__lt__", "__le__", "__eq__", "__ne__", "__gt__", "__ge__"};  // in order of Py_LT
+    return override_method(kNames[op], args, 2);
+  }
   PyObject* operation = nullptr;
   switch (op) {
     case Py_EQ:
@@ -658,6 +746,12 @@ PyObject* tensor_richcompare(PyObject* a, PyObject* b, int op) {
 }
 
 int tensor_bool(PyObject* self) {
+  if (has_override(self)) {
+    PyObject* result = override_method("__bool__", &self, 1);
+    const int truth = result == nullptr ? -1 : PyObject_IsTrue(result);
+    Py_XDECREF(result);
+    return truth;
+  }
   return guarded(-1, [&] {
     const Tensor tensor = tensor_of(self);
     FASTNN_CHECK(tensor.numel() != 0, ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
@@ -668,9 +762,11 @@ int tensor_bool(PyObject* self) {
   });
 }
 PyObject* tensor_float(PyObject* self) {
+  if (has_override(self)) return override_method("__float__", &self, 1);
   return get(self, [&](TensorImpl&) { return PyFloat_FromDouble(tensor_of(self).item_double()); });
 }
 PyObject* tensor_int(PyObject* self) {
+  if (has_override(self)) return override_method("__int__", &self, 1);
   return get(self, [&](TensorImpl&) -> PyObject* {
     const Tensor tensor = tensor_of(self);
     return tensor.is_differentiable() ? PyLong_FromDouble(tensor.item_double())
@@ -678,6 +774,7 @@ PyObject* tensor_int(PyObject* self) {
   });
 }
 PyObject* tensor_index(PyObject* self) {
+  if (has_override(self)) return override_method("__index__", &self, 1);
   return get(self, [&](TensorImpl&) {
     const Tensor tensor = tensor_of(self);
     FASTNN_CHECK(!tensor.is_differentiable() && tensor.numel() == 1, ErrorKind::Type,
@@ -686,6 +783,12 @@ PyObject* tensor_index(PyObject* self) {
   });
 }
 Py_ssize_t tensor_length(PyObject* self) {
+  if (has_override(self, true)) {
+    PyObject* result = override_method("__len__", &self, 1);
+    const Py_ssize_t length = result == nullptr ? -1 : PyLong_AsSsize_t(result);
+    Py_XDECREF(result);
+    return length;
+  }
   return guarded<Py_ssize_t>(-1, [&] {
     const TensorImpl& t = *impl_of(self);
     FASTNN_CHECK(!t.sizes.empty(), ErrorKind::Type, "len() of a 0-d tensor");
@@ -695,6 +798,18 @@ Py_ssize_t tensor_length(PyObject* self) {
 Py_hash_t tensor_hash(PyObject* self) {
   const auto address = reinterpret_cast<std::uintptr_t>(self);
   return static_cast<Py_hash_t>((address >> 4) | (address << (8 * sizeof(void*) - 4)));
+}
+
+PyObject* tensor_subscript(PyObject* self, PyObject* key) {
+  PyObject* args[] = {self, key};
+  return has_override(args, 2) ? override_method("__getitem__", args, 2) : tensor_getitem(self, key);
+}
+int tensor_assign(PyObject* self, PyObject* key, PyObject* value) {
+  PyObject* args[] = {self, key, value};
+  if (value == nullptr || !has_override(args, 3)) return tensor_setitem(self, key, value);
+  PyObject* result = override_method("__setitem__", args, 3);
+  Py_XDECREF(result);
+  return result == nullptr ? -1 : 0;
 }
 
 template <class F>
@@ -754,24 +869,24 @@ void init_tensor_type(py::module_& module) {
       {Py_tp_dealloc, slot(&tensor_dealloc)},
       {Py_tp_traverse, slot(&tensor_traverse)},
       {Py_tp_clear, slot(&tensor_clear)},
-      {Py_tp_getset, tensor_getset},
+      {Py_tp_getset, make_overridable_getset()},
       {Py_tp_methods, tensor_methods},
       {Py_tp_members, tensor_members},
       {Py_tp_richcompare, slot(&tensor_richcompare)},
       {Py_tp_hash, slot(&tensor_hash)},
-      {Py_nb_add, slot(&binary<kAdd>)},
-      {Py_nb_subtract, slot(&binary<kSub>)},
-      {Py_nb_multiply, slot(&binary<kMul>)},
-      {Py_nb_true_divide, slot(&binary<kDiv>)},
-      {Py_nb_floor_divide, slot(&binary<kFloorDivide>)},
-      {Py_nb_remainder, slot(&binary<kRemainder>)},
-      {Py_nb_power, slot(&power<kPow>)},
-      {Py_nb_matrix_multiply, slot(&binary<kMatmul>)},
-      {Py_nb_and, slot(&binary<kAnd>)},
-      {Py_nb_or, slot(&binary<kOr>)},
-      {Py_nb_xor, slot(&binary<kXor>)},
-      {Py_nb_lshift, slot(&binary<kLeftShift>)},
-      {Py_nb_rshift, slot(&binary<kRightShift>)},
+      {Py_nb_add, slot(&binary<kAdd, kItself>)},
+      {Py_nb_subtract, slot(&binary<kSub, kReflectedSub>)},
+      {Py_nb_multiply, slot(&binary<kMul, kItself>)},
+      {Py_nb_true_divide, slot(&binary<kDiv, kReflectedDiv>)},
+      {Py_nb_floor_divide, slot(&binary<kFloorDivide, kReflectedFloorDivide>)},
+      {Py_nb_remainder, slot(&binary<kRemainder, kReflectedRemainder>)},
+      {Py_nb_power, slot(&power<kPow, kReflectedPow>)},
+      {Py_nb_matrix_multiply, slot(&binary<kMatmul, kReflectedMatmul>)},
+      {Py_nb_and, slot(&binary<kAnd, kReflectedAnd>)},
+      {Py_nb_or, slot(&binary<kOr, kReflectedOr>)},
+      {Py_nb_xor, slot(&binary<kXor, kReflectedXor>)},
+      {Py_nb_lshift, slot(&binary<kLeftShift, kReflectedLeftShift>)},
+      {Py_nb_rshift, slot(&binary<kRightShift, kReflectedRightShift>)},
       {Py_nb_negative, slot(&unary<kNeg>)},
       {Py_nb_absolute, slot(&unary<kAbs>)},
       {Py_nb_invert, slot(&unary<kNot>)},
@@ -792,8 +907,8 @@ void init_tensor_type(py::module_& module) {
       {Py_nb_int, slot(&tensor_int)},
       {Py_nb_index, slot(&tensor_index)},
       {Py_mp_length, slot(&tensor_length)},
-      {Py_mp_subscript, slot(&tensor_getitem)},
-      {Py_mp_ass_subscript, slot(&tensor_setitem)},
+      {Py_mp_subscript, slot(&tensor_subscript)},
+      {Py_mp_ass_subscript, slot(&tensor_assign)},
       {Py_bf_getbuffer, get_buffer},
       {Py_bf_releasebuffer, release_buffer},
       {0, nullptr},

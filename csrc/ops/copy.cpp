@@ -17,7 +17,7 @@ void copy_in_place(const Tensor& target, const Tensor& source) {
   copy_raw(target, source);
   Tensor result = target.detached();
   if (graph) {
-    record("CopyBackwards", result, {&old, &source},
+    record("torch::autograd::CopyBackwards", result, {&old, &source},
            [sizes = source.sizes(), dtype = source.dtype(), tracked = source.is_differentiable()](const Tensor& g,
                                                                                                   Slots& d) {
              if (d.wants(0)) d[0] = zeros_like(g);

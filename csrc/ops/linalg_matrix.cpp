@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/linalg_error.h"
-
 namespace fastnn {
 
 void check_matrices(const char* op, const Tensor& a, const char* name) {
@@ -36,7 +34,7 @@ void check_info(const char* op, const Tensor& info, std::string (*what)(int code
   const int* bad = std::find_if(codes, end, [](int code) { return code != 0; });
   if (bad == end) return;
   const std::string element = info.ndim() == 0 ? "" : "(Batch element " + std::to_string(bad - codes) + "): ";
-  throw LinAlgError(std::string(op) + ": " + element + what(*bad));
+  fail(ErrorKind::LinAlg, op, ": ", element, what(*bad));
 }
 std::string singular_to_solve(int) { return "The solver failed because the input matrix is singular."; }
 

@@ -52,6 +52,7 @@ __all__ = [
     "result_type",
     "row_stack",
     "set_default_device",
+    "spmm",
     "tensor_split",
     "typename",
     "use_deterministic_algorithms",
@@ -466,6 +467,11 @@ def typename(obj: Any) -> str:
 from_dlpack = _C.from_dlpack
 
 
+def spmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices, both of which are dense here; see :func:`mm`."""
+    return _C.mm(input, mat2)
+
+
 def asarray(
     obj: Any,
     *,
@@ -482,6 +488,8 @@ def asarray(
         >>> fastnn.asarray([1, 2, 3])
         tensor([1, 2, 3])
     """
+    if isinstance(obj, (_C.UntypedStorage, bytes, bytearray, memoryview)):
+        obj = _C.frombuffer(obj, dtype=_C.uint8 if dtype is None else dtype)
     known = obj.detach() if isinstance(obj, Tensor) and not requires_grad else obj
     result = known if isinstance(known, Tensor) and copy is not True else _C.as_tensor(known, device=device)
     if dtype is not None and result.dtype != dtype:

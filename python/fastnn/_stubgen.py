@@ -31,7 +31,7 @@ PRELUDE = """\
 # operator, and overloads of which a Python bool, being an int, matches two.
 # mypy: disable-error-code="misc, override, overload-overlap, overload-cannot-match"
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import EllipsisType
 from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, TypeVar, overload
 
@@ -122,6 +122,22 @@ PRECISE = {
     ("_become", "arg1"): "Callable[[Tensor], Tensor]",
     ("_become", "return"): "Tensor",
     ("_check_device", "arg0"): "_DeviceLike",
+    ("_get_torch_function_mode", "return"): "Any",
+    ("_handle_torch_function", "arg0"): "Callable[..., Any]",
+    ("_handle_torch_function", "return"): "Any",
+    ("_has_torch_function", "arg0"): "Iterable[Any]",
+    ("_handle_torch_function", "arg1"): "Iterable[Any]",
+    ("_make_batched", "arg0"): "type[_T]",
+    ("_make_batched", "arg1"): "Tensor",
+    ("_make_batched", "return"): "_T",
+    ("_overridable", "arg0"): "Callable[..., Any]",
+    ("_overridable", "return"): "Any",
+    ("_pop_torch_function_mode", "return"): "Any",
+    ("_push_saved_tensors_hooks", "arg0"): "Callable[[Tensor], Any]",
+    ("_push_saved_tensors_hooks", "arg1"): "Callable[[Any], Tensor]",
+    ("_push_torch_function_mode", "arg0"): "Any",
+    ("_set_batched_type", "arg0"): "type[Tensor]",
+    ("_set_random_interceptor", "arg0"): "Callable[..., Any] | None",
     ("_find_operation", "return"): "Callable[..., Any]",
     ("_from_buffer", "buffer"): "Any",
     ("_make_python_node", "arg2"): "Callable[..., Any]",
@@ -139,6 +155,8 @@ PRECISE = {
     ("from_numpy", "ndarray"): "NDArray[Any]",
     ("info", "return"): "dict[_str, Any]",
     ("memory_stats", "return"): "dict[_str, _int]",
+    ("_autocast_state", "return"): "tuple[_bool, _dtype, _bool]",
+    ("_profiler_stop", "return"): "list[tuple[_str, _int, _int, _int]]",
     ("tensor", "data"): "Any",
     ("tensor", "device"): "_DeviceLike",
     ("Generator.__init__", "device"): "_DeviceLike",
@@ -147,6 +165,10 @@ PRECISE = {
     ("Generator.manual_seed", "seed"): "_int",
     ("Generator.set_state", "new_state"): "Tensor",
     ("Node.next_functions", "return"): "tuple[tuple[Node | None, _int], ...]",
+    ("Node.__eq__", "arg0"): "object",
+    ("Node.__getattr__", "arg0"): "_str",
+    ("Node.__getattr__", "return"): "Any",
+    ("Node.metadata", "return"): "dict[Any, Any]",
     ("Node.register_hook", "arg0"): "Callable[..., Any]",
     ("Node.register_prehook", "arg0"): "Callable[..., Any]",
     ("Tensor.as_subclass", "cls"): "type[_T]",
@@ -178,6 +200,9 @@ SIZE_METHODS = {
 }
 TENSOR_METHODS = {
     "__init__": "(self, *args: Any, device: _DeviceLike = None, dtype: _dtype | None = None) -> None",
+    "__torch_function__": (
+        "(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[_str, Any] | None = None) -> Any"
+    ),
     "_make_subclass": "(cls: type[_T], data: Tensor, require_grad: _bool = False) -> _T",
     "data_ptr": "(self) -> _int",
     "detach": "(self) -> Tensor",
@@ -466,17 +491,18 @@ def _from_docstring(qualified: str, doc: str | None, precise: Precise, method: b
         if default == "None" and "None" not in kind and kind not in ("Any", "object", "_DeviceLike"):
             kind += " | None"
         parameters.append(f"{name}: {kind}{equals}{default}")
-    if any(part.startswith("arg0:") for part in parameters):
-        parameters.append("/")
+    unnamed = [i for i, part in enumerate(parameters) if re.match(r"arg\d+:", part)]
+    if unnamed:
+        parameters.insert(unnamed[-1] + 1, "/")
     return f"({', '.join(parameters)})", precise.type(qualified, "return", match.group(2))
 
 
-def _from_python(name: str, function: Callable[..., Any]) -> tuple[str, str]:
+def _from_python(name: str, function: Callable[..., Any], bound: bool = True) -> tuple[str, str]:
     """Parameters and result of a method that is written in Python, from its annotations."""
     signature = inspect.signature(function)
     parameters = []
     for i, parameter in enumerate(signature.parameters.values()):
-        if i == 0:
+        if i == 0 and bound:
             parameters.append(parameter.replace(annotation=inspect.Parameter.empty))
             continue
         if parameter.annotation is inspect.Parameter.empty:
@@ -523,6 +549,8 @@ def _member(kind: str, name: str, value: Any, precise: Precise, named: NamedTupl
     indent = "    "
     if name in COMMON_MEMBERS:
         return
+    if type(value).__name__ == "OverridableFunction":
+        value = value.__wrapped__
     if isinstance(value, property):
         yield f"{indent}@property"
         if _is_operation(value.fget):
@@ -536,6 +564,8 @@ def _member(kind: str, name: str, value: Any, precise: Precise, named: NamedTupl
         yield from _define(name, _operation_lines(name, value.__wrapped__, True, named), indent)
     elif inspect.isfunction(value):
         yield from _define(name, [_from_python(name, value)], indent)
+    elif isinstance(value, staticmethod):
+        yield from _define(name, [_from_python(name, value.__func__, bound=False)], indent, "staticmethod")
     elif type(value).__name__ == "instancemethod":  # how pybind11 holds a method
         yield from _define(name, [_from_docstring(f"{kind}.{name}", value.__doc__, precise, True)], indent)
     elif type(value).__name__ != "wrapper_descriptor":
@@ -564,7 +594,8 @@ def _class_lines(name: str, value: type, precise: Precise, named: NamedTuples) -
         elif key in properties:
             lines += ["    @property", f"    def {key}(self) -> {properties[key]}: ..."]
         elif key in methods:
-            static = "staticmethod" if isinstance(vars(value).get(key), staticmethod) else ""
+            own = vars(value).get(key)
+            static = type(own).__name__ if isinstance(own, (staticmethod, classmethod)) else ""
             lines += _define(key, _from_table(methods[key]), "    ", static)
         else:
             lines += _member(name, key, vars(value)[key], precise, named)
@@ -654,14 +685,16 @@ def _package_stub() -> str:
             sources.setdefault("fastnn", []).append(name)
         elif getattr(_C, name, _C) is value:
             sources.setdefault("fastnn._C", []).append(name)
-        elif callable(value):
+        elif callable(value) and value.__module__.startswith("fastnn"):
             sources.setdefault(value.__module__, []).append(name)
+        elif value is not None and type(value).__module__ != "builtins":  # old tensor types, dtypes that are names
+            constants.append(f"{name}: Any")
         else:
             constants.append(f"{name}: {'None' if value is None else f'builtins.{type(value).__name__}'}")
     lines = []
     for module, names in sorted(sources.items()):
         lines += [f"from {module} import (", *(f"    {name} as {name}," for name in sorted(names)), ")"]
-    return "\n".join([HEADER + "import builtins\n", *lines, "", *sorted(constants)]) + "\n"
+    return "\n".join([HEADER + "import builtins\nfrom typing import Any\n", *lines, "", *sorted(constants)]) + "\n"
 
 
 def stubs() -> dict[Path, str]:

@@ -264,9 +264,11 @@ def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bo
     )
 
 
-def _storage(self: Tensor) -> UntypedStorage:
-    """The memory behind the tensor."""
-    return self.untyped_storage()
+def _storage(self: Tensor) -> Any:
+    """The elements behind the tensor, whatever its shape."""
+    from .storage import TypedStorage
+
+    return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype)
 
 
 # --- metadata in place -----------------------------------------------------------------------------------------------
@@ -446,9 +448,70 @@ def _no_grad() -> Any:
     return no_grad()
 
 
+# --- subclasses ------------------------------------------------------------------------------------------------------
+
+
+def _as_class(result: Any, cls: Any) -> Any:
+    """The tensors of a result as objects of a class."""
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)):
+        items = [_as_class(one, cls) for one in result]
+        return type(result)(*items) if hasattr(result, "_fields") else type(result)(items)
+    return result
+
+
+def _torch_function(cls: Any, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+    """What an operation on a subclass does unless the class says otherwise: its results are of the subclass too."""
+    if not all(issubclass(cls, one) for one in types):
+        return NotImplemented
+    with _C.DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+    if cls is Tensor or isinstance(result, (bool, int, float, str)) or result is None:
+        return result
+    from .overrides import get_default_nowrap_functions
+
+    return result if func in get_default_nowrap_functions() else _as_class(result, cls)
+
+
+def _overridable(name: str, method: Callable[..., Any]) -> Any:
+    wrapped = _C._overridable(method)
+    wrapped.__name__, wrapped.__qualname__ = name, f"Tensor.{name}"
+    return wrapped
+
+
+# Methods that work through others, which ask for overrides themselves.
+_NOT_OVERRIDABLE = {"__iter__", "__reduce_ex__", "__torch_function__"}
+
+
+def _storage_from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+    """The bytes of a file: in memory that is read when it is used, and with `shared` written back."""
+    from .storage import from_file
+
+    return from_file(filename, shared, nbytes)
+
+
+def _storage_untyped(self: UntypedStorage) -> UntypedStorage:
+    """The storage itself."""
+    return self
+
+
+def _storage_item(self: UntypedStorage, index: int | slice) -> Any:
+    """A byte, or a part that shares the memory."""
+    content = memoryview(self)[index]  # type: ignore[arg-type]
+    if isinstance(content, int):
+        return content
+    return _C._from_buffer(content, _C.uint8, (len(content),), (1,), 0).untyped_storage()
+
+
 def _install() -> None:
     from ._functions import dsplit, hsplit, tensor_split, vsplit
     from ._tensor_pickle import _deepcopy_, _reduce_ex_
+
+    storage: Any = _C.UntypedStorage
+    storage.from_file = staticmethod(_storage_from_file)
+    storage.__getitem__ = _storage_item
+    storage.untyped = _storage_untyped
 
     _C._set_tensor_constructor(_construct)
     methods: dict[str, Any] = {
@@ -494,6 +557,7 @@ def _install() -> None:
         "is_pinned": is_pinned,
         "is_shared": is_shared,
         "is_same_size": is_same_size,
+        "__torch_function__": classmethod(_torch_function),
     }
     for name, dtype in (
         ("float", _C.float32),
@@ -515,7 +579,7 @@ def _install() -> None:
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims", "as_strided"):
         methods[f"{name}_"] = _in_place_view(name)
     for name, method in methods.items():
-        setattr(Tensor, name, method)
+        setattr(Tensor, name, method if name in _NOT_OVERRIDABLE else _overridable(name, method))
     Tensor.__module__ = "fastnn"
 
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
-    TensorOrTensors = Tensor | Sequence[Tensor]
+    from .graph import GradientEdge
+
+    TensorOrTensors: TypeAlias = Tensor | GradientEdge | Sequence[Tensor] | Sequence[GradientEdge]
 
 __all__ = ["backward", "grad"]
 
 
+# Set by vmap: gradients of tensors that it maps over.
+batched_grad: Callable[..., list[Any]] | None = None
+
+
 def _as_tuple(tensors: TensorOrTensors) -> tuple[Tensor, ...]:
-    return (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
+    if isinstance(tensors, Tensor):
+        return (tensors,)
+    one_edge = isinstance(tensors, tuple) and bool(tensors) and isinstance(tensors[0], _C.Node)
+    items: Any = [tensors] if one_edge else tensors
+    return tuple(_stand_in(*one[:2]) if isinstance(one, tuple) else one for one in items)
+
+
+def _stand_in(node: _C.Node, slot: int) -> Tensor:
+    """A tensor without values in place of a GradientEdge."""
+    tensor: Any = _C._edge_tensor(node, slot)
+    tensor._stands_for_edge = True
+    return tensor  # type: ignore[no-any-return]
+
+
+def _is_stand_in(tensor: Any) -> bool:
+    return getattr(tensor, "_stands_for_edge", False)
 
 
 def _gradients(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> list[Tensor]:
@@ -34,7 +55,7 @@ def _gradients(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) ->
             continue
         if not isinstance(gradient, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
-        if gradient.shape != output.shape:
+        if gradient.shape != output.shape and not _is_stand_in(output):
             raise RuntimeError(
                 f"Mismatch in shape: grad_output has a shape of {gradient.shape} and output has a shape of "
                 f"{output.shape}."
@@ -45,10 +66,10 @@ def _gradients(outputs: Sequence[Tensor], gradients: Sequence[Tensor | None]) ->
 
 def backward(
     tensors: TensorOrTensors,
-    grad_tensors: TensorOrTensors | Sequence[Tensor | None] | None = None,
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    grad_variables: TensorOrTensors | None = None,
+    grad_variables: Tensor | Sequence[Tensor | None] | None = None,
     inputs: TensorOrTensors | None = None,
 ) -> None:
     r"""Add to ``.grad`` of the leaves the gradients of ``tensors``, weighted by ``grad_tensors``.
@@ -91,7 +112,7 @@ def backward(
     for tensor in wanted:
         if not tensor.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-        if not tensor.is_leaf:
+        if not tensor.is_leaf and not _is_stand_in(tensor):
             tensor.retain_grad()
     _C._run_backward(outputs, _gradients(outputs, weights), keep, create_graph, wanted, False)
 
@@ -105,7 +126,7 @@ def _check_have_graph(outputs: Sequence[Tensor]) -> None:
 def grad(
     outputs: TensorOrTensors,
     inputs: TensorOrTensors,
-    grad_outputs: TensorOrTensors | Sequence[Tensor | None] | None = None,
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
     only_inputs: bool = True,
@@ -159,7 +180,8 @@ def grad(
     for tensor in wanted:
         if not tensor.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-    results = _C._run_backward(roots, _gradients(roots, weights), keep, create_graph, list(wanted), True)
+    run = _C._run_backward if batched_grad is None else batched_grad
+    results = run(roots, _gradients(roots, weights), keep, create_graph, list(wanted), True)
     if not allow_unused and any(result is None for result in results):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "

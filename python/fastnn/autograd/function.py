@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BackwardCFunction", "Function", "FunctionCtx", "NestedIOFunction", "once_differentiable"]
 
+# Set by vmap: applies a function to tensors that it maps over; NotImplemented if there are none.
+batched_apply: Callable[..., Any] | None = None
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -41,7 +44,14 @@ class FunctionCtx:
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Accepted for compatibility: there is no forward mode."""
+        """Keep tensors for ``jvp``, as ``ctx.saved_for_forward``. Forward mode here differentiates ``backward``."""
+        for tensor in tensors:
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes "
+                    f"on ctx, got {type(tensor).__name__}"
+                )
+        self.saved_for_forward = tensors
 
     def mark_dirty(self, *args: Tensor) -> None:
         """Say which inputs ``forward`` changed in place."""
@@ -120,6 +130,18 @@ class Function:
             "backward mode AD."
         )
 
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """The derivative in forward mode, which here is derived from ``backward``."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
+        """The function on a batch: ``(output, out_dims)`` from arguments with the batch in ``in_dims``."""
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise RuntimeError(
             f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so you "
@@ -129,6 +151,10 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` and record ``backward``."""
+        if batched_apply is not None:
+            mapped = batched_apply(cls, args, kwargs)
+            if mapped is not NotImplemented:
+                return mapped
         ctx = FunctionCtx()
         needs = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         ctx.needs_input_grad = needs

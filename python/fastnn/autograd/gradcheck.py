@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,8 +103,12 @@ def gradcheck(
         rtol: allowed relative difference.
         raise_exception: raise instead of returning False.
         nondet_tol: how much two runs of the derivative may differ.
-        check_undefined_grad, check_grad_dtypes, check_batched_grad, check_batched_forward_grad, check_forward_ad,
-            check_backward_ad, fast_mode, masked: accepted for compatibility.
+        check_grad_dtypes: compare the dtypes of gradients and inputs.
+        check_forward_ad: check the derivative in forward mode as well.
+        check_backward_ad: check the derivative of the backward pass.
+        fast_mode: compare along one direction instead of element by element.
+        check_undefined_grad, check_batched_grad, check_batched_forward_grad, masked: accepted for compatibility; each
+            output is always checked with no gradient for the others.
 
     Returns:
         Whether they agree.
@@ -126,14 +131,125 @@ def gradcheck(
             "gradcheck expects at least one input tensor to require gradient, but none of the them have "
             "requires_grad=True."
         )
+    if not (check_forward_ad or check_backward_ad):
+        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
+    for i in checked:
+        _check_input(arguments[i], i)
     func, arguments = _of_parts(func, arguments)
+    check = _check_direction if fast_mode else _check
     try:
-        _check(func, arguments, checked, eps, atol, rtol, nondet_tol)
+        if check_grad_dtypes:
+            _check_dtypes(func, arguments, checked)
+        if check_backward_ad:
+            check(func, arguments, checked, eps, atol, rtol, nondet_tol)
+        if check_forward_ad:
+            _check_forward(func, arguments, checked, eps, atol, rtol)
     except GradcheckError:
         if raise_exception:
             raise
         return False
     return True
+
+
+def _check_input(tensor: Tensor, position: int) -> None:
+    if tensor.dtype not in (_C.float64, _C.complex128):
+        warnings.warn(
+            f"Input #{position} requires gradient and is not a double precision floating point or complex. This check "
+            "will likely fail if all the inputs are not of double precision floating point or complex. ",
+            stacklevel=3,
+        )
+    if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
+        raise RuntimeError(
+            f"The {position}th input has a dimension with stride 0. gradcheck only supports inputs that are "
+            "non-overlapping to be able to compute the numerical gradients correctly. You should call .contiguous on "
+            "the input before passing it to gradcheck."
+        )
+
+
+def _check_dtypes(func: Callable[..., Any], arguments: list[Any], checked: list[int]) -> None:
+    wanted = [arguments[i] for i in checked]
+    for output in _outputs(func, arguments):
+        if not output.requires_grad:
+            continue
+        for one, gradient in zip(wanted, grad(output.sum(), wanted, allow_unused=True), strict=True):
+            if gradient is not None and gradient.dtype != one.dtype:
+                raise GradcheckError(
+                    f"Backward gave a gradient of dtype {gradient.dtype} for an input of dtype {one.dtype}"
+                )
+
+
+def _direction(like: Tensor) -> Tensor:
+    """A unit vector that depends on the place only."""
+    places = _C.arange(like.numel(), dtype=_C.float64)
+    values = ((places * 0.7548776662466927) % 1.0 + 0.1).reshape(tuple(like.shape))
+    return (values / values.norm().clamp(min=1e-300)).to(like.dtype)
+
+
+def _moved(func: Callable[..., Any], arguments: list[Any], position: int, step: Tensor) -> list[Tensor]:
+    """The results at the arguments with one of them moved, without a graph."""
+    one = arguments[position]
+    with no_grad():
+        values = _rebuilt(one, one.detach() + step)
+    return [out.detach() for out in _outputs(func, [*arguments[:position], values, *arguments[position + 1 :]])]
+
+
+def _compare(got: float, expected: float, atol: float, rtol: float, number: int, position: int, mode: str) -> None:
+    if not abs(got - expected) <= atol + rtol * abs(expected):
+        raise GradcheckError(
+            f"Jacobian computed with {mode} mode mismatch for output {number} with respect to input {position}: "
+            f"numerical {expected}, analytical {got}, along one direction"
+        )
+
+
+def _check_direction(
+    func: Callable[..., Any],
+    arguments: list[Any],
+    checked: list[int],
+    eps: float,
+    atol: float,
+    rtol: float,
+    nondet_tol: float,
+) -> None:
+    """One number for each output and input: the Jacobian between two fixed directions."""
+    outputs = _outputs(func, arguments)
+    wanted = [arguments[i] for i in checked]
+    for number, output in enumerate(outputs):
+        weight = _direction(output)
+        options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+        gradients = [_C.zeros_like(one) for one in wanted]
+        if output.requires_grad:
+            gradients = list(grad(output, wanted, weight, **options))
+            for first, again in zip(gradients, grad(output, wanted, weight, **options), strict=True):
+                if first.numel() and (first - again).abs().max().item() > nondet_tol:
+                    raise GradcheckError("Backward is not reentrant: two runs give different values")
+        for position, gradient in zip(checked, gradients, strict=True):
+            step = _direction(arguments[position])
+            above = _moved(func, arguments, position, step * eps)[number]
+            below = _moved(func, arguments, position, step * -eps)[number]
+            expected = ((above - below) * weight).sum().item() / (2 * eps)
+            allowed = atol * weight.abs().sum().item() * step.abs().sum().item()
+            _compare((gradient * step).sum().item(), expected, allowed, rtol, number, position, "reverse")
+
+
+def _check_forward(
+    func: Callable[..., Any], arguments: list[Any], checked: list[int], eps: float, atol: float, rtol: float
+) -> None:
+    from .functional import jvp
+
+    for position in checked:
+        step = _direction(arguments[position])
+
+        def of_one(value: Any, position: int = position) -> tuple[Tensor, ...]:
+            return _outputs(func, [*arguments[:position], value, *arguments[position + 1 :]])
+
+        _, tangents = jvp(of_one, arguments[position], step)
+        above = _moved(func, arguments, position, step * eps)
+        below = _moved(func, arguments, position, step * -eps)
+        for number, (tangent, a, b) in enumerate(zip(tangents, above, below, strict=True)):
+            weight = _direction(tangent)
+            expected = ((a - b) * weight).sum().item() / (2 * eps)
+            allowed = atol * weight.abs().sum().item() * step.abs().sum().item()
+            _compare((tangent * weight).sum().item(), expected, allowed, rtol, number, position, "forward")
 
 
 def _check(
@@ -248,6 +364,10 @@ def gradgradcheck(
         rtol=rtol,
         raise_exception=raise_exception,
         nondet_tol=nondet_tol,
+        check_grad_dtypes=check_grad_dtypes,
+        fast_mode=fast_mode,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
     )
 
 

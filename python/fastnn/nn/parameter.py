@@ -35,6 +35,8 @@ class Parameter(Tensor):
         tensor([1., 2.], requires_grad=True)
     """
 
+    __torch_function__ = _C._disabled_torch_function_impl  # type: ignore[assignment]
+
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         if data is None:
             data = _C.empty(0)
@@ -70,6 +72,7 @@ class Buffer(Tensor):
     """
 
     persistent: bool
+    __torch_function__ = _C._disabled_torch_function_impl  # type: ignore[assignment]
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Self:
         if data is None:
