@@ -277,8 +277,8 @@ ROWS = [
     ),
     Spec(
         "linalg.vander",
-        (S(X(4)), S(X(2, 3), N=4), S(X(3), N=2)),
-        lambda x, N=None: np.stack([x**k for k in range(N or x.shape[-1])], -1),
+        (S(X(4)), S(X(2, 3), N=4), S(X(3), N=2), S(X(), N=2)),
+        lambda x, N=None: np.stack([np.atleast_1d(x) ** k for k in range(N or x.shape[-1])], -1),
         errors=((S(X(3), N=1), RuntimeError, "greater than 1"),),
         dtypes=EXACT,
         roundings=16.0,

@@ -208,6 +208,80 @@ def test_low_rank() -> None:
             fastnn.pca_lowrank(a, q=wrong)
 
 
+# --- complex numbers -------------------------------------------------------------------------------------------------
+
+
+def random_complex(*shape: int, seed: int = 0) -> fastnn.Tensor:
+    return fastnn.complex(random(*shape, seed=seed), random(*shape, seed=seed + 100))
+
+
+def close_complex(a: fastnn.Tensor, b: fastnn.Tensor, tolerance: float = 1e-9) -> None:
+    assert a.shape == b.shape
+    assert (a - b).abs().max().item() <= tolerance * (1 + b.abs().max().item())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_complex_factors(shape: tuple[int, ...]) -> None:
+    a = random_complex(*shape)
+    m, n = shape[-2:]
+    k = min(m, n)
+    p, lower, upper = linalg.lu(a)
+    close_complex(p @ lower @ upper, a)
+    q, r = linalg.qr(a)
+    close_complex(q @ r, a)
+    close_complex(q.mH @ q, fastnn.eye(k, dtype=a.dtype).expand(*shape[:-2], k, k))
+    u, s, vh = linalg.svd(a, full_matrices=False)
+    assert s.dtype == fastnn.float64
+    close_complex(u * s[..., None, :] @ vh, a)
+    close_complex(linalg.pinv(a) @ a @ linalg.pinv(a), linalg.pinv(a))
+    close_complex(linalg.lstsq(a, a).solution, linalg.pinv(a) @ a)
+    for driver in ("gels", "gelsd", "gelss"):
+        close_complex(linalg.lstsq(a, a, driver=driver).solution, linalg.pinv(a) @ a)
+    factors, tau = fastnn.geqrf(a)
+    if m >= n:
+        close_complex(linalg.householder_product(factors, tau), q)
+        whole = linalg.qr(a, "complete").Q
+        other = random_complex(*shape[:-2], m, 2, seed=1)
+        close_complex(fastnn.ormqr(factors, tau, other, transpose=True), whole.mH @ other)
+        close_complex(fastnn.ormqr(factors.clone().requires_grad_(), tau, other, transpose=True), whole.mH @ other)
+
+
+def test_complex_equations() -> None:
+    a, b = random_complex(2, 3, 3), random_complex(2, 3, 2, seed=1)
+    unit = fastnn.eye(3, dtype=a.dtype).expand(2, 3, 3)
+    close_complex(a @ linalg.solve(a, b), b)
+    close_complex(linalg.solve(a, b.mT, left=False) @ a, b.mT)
+    close_complex(linalg.inv(a) @ a, unit)
+    data, pivots = linalg.lu_factor(a)
+    close_complex(a.mH @ linalg.lu_solve(data, pivots, b, adjoint=True), b)
+    sign, logarithm = linalg.slogdet(a)
+    close_complex(sign * logarithm.exp(), linalg.det(a))
+    definite_a = a @ a.mH + unit
+    factor = linalg.cholesky(definite_a)
+    close_complex(factor @ factor.mH, definite_a)
+    close_complex(definite_a @ fastnn.cholesky_solve(b, factor), b)
+    values, vectors = linalg.eigh(definite_a)
+    assert values.dtype == fastnn.float64
+    close_complex(definite_a @ vectors, vectors * values[..., None, :])
+    for hermitian in (False, True):
+        matrix = definite_a if hermitian else a + a.mT
+        ld, exchanges = linalg.ldl_factor(matrix, hermitian=hermitian)
+        close_complex(matrix @ linalg.ldl_solve(ld, exchanges, b, hermitian=hermitian), b)
+    close_complex(linalg.matrix_exp(a) @ linalg.matrix_exp(-a), unit)
+
+
+@pytest.mark.parametrize("complex_input", [False, True])
+def test_eig(complex_input: bool) -> None:
+    a = random_complex(2, 4, 4) if complex_input else random(2, 4, 4)
+    values, vectors = linalg.eig(a)
+    assert values.dtype == vectors.dtype == fastnn.complex128
+    close_complex(a.to(values.dtype) @ vectors, vectors * values[..., None, :])
+    close_complex((vectors.abs() ** 2).sum(-2), fastnn.ones(2, 4, dtype=fastnn.float64))
+    close_complex(linalg.eigvals(a), values)
+    with pytest.raises(RuntimeError, match="NaN"):
+        linalg.eig(a * float("nan"))
+
+
 # --- derivatives -----------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +344,46 @@ def test_derivatives(name: str) -> None:
     inputs = tuple(random(*shape, seed=3 + i).requires_grad_() for i, shape in enumerate(shapes))
     assert gradcheck(function, inputs)
     assert gradgradcheck(function, inputs)
+
+
+COMPLEX_DERIVATIVES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
+    "cholesky": (lambda x: linalg.cholesky(x @ x.mH + fastnn.eye(3, dtype=x.dtype)), ((3, 3),)),
+    "lu": (lambda x: linalg.lu(x)[1:], ((3, 2),)),
+    "qr": (linalg.qr, ((3, 2),)),
+    "qr wide": (linalg.qr, ((2, 3),)),
+    "svd": (lambda x: signless(*linalg.svd(x, full_matrices=False)), ((3, 2),)),
+    "svd wide": (lambda x: signless(*linalg.svd(x, full_matrices=False)), ((2, 3),)),
+    "svdvals": (linalg.svdvals, ((3, 2),)),
+    "eigh": (lambda x: signless(*linalg.eigh(x + x.mH)), ((3, 3),)),
+    "eig": (lambda x: (linalg.eig(x)[0], *signless(linalg.eig(x)[1])), ((3, 3),)),
+    "pinv": (linalg.pinv, ((3, 2),)),
+    "solve": (linalg.solve, ((3, 3), (3, 2))),
+    "inv": (linalg.inv, ((3, 3),)),
+    "lu_solve": (lambda x, b: linalg.lu_solve(*linalg.lu_factor(x), b, adjoint=True), ((3, 3), (3, 2))),
+    "lstsq": (lambda a, b: linalg.lstsq(a, b, driver="gels")[:2], ((3, 2), (3, 2))),
+    "det": (linalg.det, ((3, 3),)),
+    "slogdet": (linalg.slogdet, ((3, 3),)),
+    "householder": (linalg.householder_product, ((3, 2), (2,))),
+    "ormqr": (lambda a, t, c: fastnn.ormqr(a.tril(-1), t, c, False, True), ((3, 2), (2,), (2, 3))),
+    "matrix_exp": (linalg.matrix_exp, ((2, 2),)),
+    "vecdot": (linalg.vecdot, ((2, 3), (2, 3))),
+    "nuclear norm": (lambda x: linalg.matrix_norm(x, "nuc"), ((3, 2),)),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX_DERIVATIVES)
+def test_complex_derivatives(name: str) -> None:
+    function, shapes = COMPLEX_DERIVATIVES[name]
+    inputs = tuple(random_complex(*shape, seed=3 + i).requires_grad_() for i, shape in enumerate(shapes))
+    assert gradcheck(function, inputs)
+    assert gradgradcheck(function, inputs)
+
+
+def test_derivative_of_eig_of_real_matrices() -> None:
+    a = random(4, 4, seed=5).requires_grad_()
+    assert linalg.eigvals(a).imag.any()
+    assert gradcheck(lambda x: (linalg.eig(x)[0], linalg.eig(x)[1].abs()), (a,))
+    assert gradgradcheck(linalg.eigvals, (a,))
 
 
 @pytest.mark.parametrize(

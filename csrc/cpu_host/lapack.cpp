@@ -494,13 +494,14 @@ void eig(const View& a_view, const View& values_view, const View& vectors_view, 
     const char none = 'N';
     const char job = wanted ? 'V' : 'N';
     T answer{};
+    [[maybe_unused]] Real<T> real_answer{};
     int ignored = 0;
     if constexpr (is_real<T>) {
       lapack::geev<T>(&none, &job, &n, nullptr, &a.lead, nullptr, nullptr, nullptr, &a.lead, nullptr, &a.lead, &answer,
                       &kAsk, &ignored, 1, 1);
     } else {
       lapack::complex_geev<T>(&none, &job, &n, nullptr, &a.lead, nullptr, nullptr, &a.lead, nullptr, &a.lead, &answer,
-                              &kAsk, nullptr, &ignored, 1, 1);
+                              &kAsk, &real_answer, &ignored, 1, 1);
     }
     const int room = room_of(answer);
     parts(a, [&](std::int64_t begin, std::int64_t end) {
@@ -543,8 +544,10 @@ void svd(const View& a_view, const View& u_view, const View& values_view, const 
       }
     };
     T answer{};
+    Real<T> real_answer{};
+    int integer_answer = 0;
     int ignored = 0;
-    call(nullptr, nullptr, nullptr, nullptr, &answer, &kAsk, nullptr, nullptr, &ignored);
+    call(nullptr, nullptr, nullptr, nullptr, &answer, &kAsk, &real_answer, &integer_answer, &ignored);
     const std::int64_t k = std::min(a.rows, a.columns);
     const std::int64_t longer = std::max(a.rows, a.columns);
     const Room room{room_of(answer), narrow(k * std::max(5 * k + 7, 2 * longer + 2 * k + 1)), narrow(8 * k)};

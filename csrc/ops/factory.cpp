@@ -322,8 +322,8 @@ FASTNN_OPS(factory) {
      &logspace, kMake);
   op("eye(int n, *, dtype? dtype=None) -> Tensor", &eye_square, kMake);
   op("eye(int n, int m, *, dtype? dtype=None) -> Tensor", &eye_rectangle, kMake);
-  op("tril(Tensor input, int diagonal=0) -> Tensor", &triangle<true>, op_fn | op_method | op_inplace | op_out);
-  op("triu(Tensor input, int diagonal=0) -> Tensor", &triangle<false>, op_fn | op_method | op_inplace | op_out);
+  op("tril(Tensor input, int diagonal=0) -> Tensor", &tril, op_fn | op_method | op_inplace | op_out);
+  op("triu(Tensor input, int diagonal=0) -> Tensor", &triu, op_fn | op_method | op_inplace | op_out);
   op("tril_indices(int row, int col, int offset=0, *, dtype dtype=int64) -> Tensor", &triangle_indices<true>,
      op_fn | op_factory);
   op("triu_indices(int row, int col, int offset=0, *, dtype dtype=int64) -> Tensor", &triangle_indices<false>,

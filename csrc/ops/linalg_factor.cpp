@@ -19,9 +19,10 @@ std::string not_definite(int code) {
 
 // --- Cholesky --------------------------------------------------------------------------------------------------------
 
-// L^-H (the Hermitian part of tril(L^H G), as a matrix whose lower half it is) L^-1.
+// L^-H S L^-1, where S has half of L^H G below the diagonal, its adjoint above, and half of the diagonal.
 Tensor cholesky_gradient(const Tensor& g, const Tensor& l) {
-  const Tensor symmetric = hermitian_of_triangle(tril(adjoint(l) % g)) * 0.5;
+  const Tensor product = tril(adjoint(l) % g);
+  const Tensor symmetric = (product + adjoint(tril(product, -1))) * 0.5;
   return solve_triangular(l, solve_triangular(adjoint(l), symmetric, true), false, false);
 }
 

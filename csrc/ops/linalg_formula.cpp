@@ -173,10 +173,11 @@ Tensor linalg_diagonal(const Tensor& a, std::int64_t offset, std::int64_t dim1, 
   return diagonal(a, offset, dim1, dim2);
 }
 
-Tensor vander(const Tensor& x, std::optional<std::int64_t> n) {
-  FASTNN_CHECK(x.dtype() != DType::Bool && !is_reduced_floating(x.dtype()), ErrorKind::Runtime,
-               "linalg.vander supports floating point, complex, and integer tensors, but got ", x.dtype());
-  const std::int64_t count = n.value_or(x.ndim() == 0 ? 1 : x.sizes().back());
+Tensor vander(const Tensor& input, std::optional<std::int64_t> n) {
+  FASTNN_CHECK(input.dtype() != DType::Bool && !is_reduced_floating(input.dtype()), ErrorKind::Runtime,
+               "linalg.vander supports floating point, complex, and integer tensors, but got ", input.dtype());
+  const Tensor x = input.ndim() == 0 ? unsqueeze(input, 0) : input;
+  const std::int64_t count = n.value_or(x.sizes().back());
   FASTNN_CHECK(count > 1, ErrorKind::Runtime, "N must be greater than 1, got ", count);
   const Tensor first = ones(with_vector(x.sizes(), 1), x.dtype());
   const Tensor rest = cumprod(expand(as_column(x), with_vector(x.sizes(), count - 1)), -1);

@@ -386,7 +386,7 @@ Tensor away_from_singular(const Tensor& lu, double size) {
 
 // The conjugate of det(A), times A^-H, which is the adjugate's adjoint.
 Tensor cofactors(const Tensor& a, const Factors& f) {
-  if (a.numel() == 0) return zeros_like(a);
+  if (rows_of(a) <= 1) return ones_like(a);
   const bool again = grad_mode().enabled;
   const double tiny = epsilon(a.dtype());
   const Tensor shift = away_from_singular(f.lu, again ? std::cbrt(tiny) : tiny);
@@ -499,6 +499,7 @@ namespace {
 
 Tensor logdet(const Tensor& a) {
   const auto [sign_value, logarithm] = slogdet(a);
+  if (a.is_complex()) return log(sign_value) + logarithm;
   return masked_fill(logarithm, lt(sign_value, Scalar(0).wrapped()), Scalar(std::nan("")));
 }
 

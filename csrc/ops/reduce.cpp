@@ -569,7 +569,8 @@ Tensor norm_gradient(const Tensor& g0, const Tensor& x, const Tensor& out0, doub
   const Tensor zero = eq(out, Scalar(0).wrapped());
   if (ord == 0) return Tensor();  // constant almost everywhere
   if (ord == 1) return mul(sign(x), g);
-  if (ord == 2) return mul(x, masked_fill(div(g, out), zero, Scalar(0)));
+  // No division by zero, whose derivative would not be finite either.
+  if (ord == 2) return mul(x, masked_fill(div(g, masked_fill(out, zero, Scalar(1))), zero, Scalar(0)));
   const Tensor magnitude = abs(x);
   if (std::isinf(ord)) {
     const Tensor equal = logical_or(eq(magnitude, out), ne(x, x));
