@@ -136,6 +136,8 @@ class Spec:
         space, _, name = self.name.rpartition(".")
         if space == "nn":
             return getattr(framework.nn.functional, name)
+        if space == "special":
+            return getattr(framework.special, name)
         if space == "linalg":
             return getattr(framework._C.linalg if framework.__name__ == "fastnn" else framework.linalg, name)
         return getattr(framework.Tensor if space == "Tensor" else framework, name)
@@ -308,13 +310,25 @@ def weighted(framework: Any, results: Sequence[Any]) -> Any:
 
 def rows() -> dict[str, Spec]:
     """All rows by name."""
+    import op_rows_functional
     import op_rows_math
     import op_rows_nn
+    import op_rows_parts
     import op_rows_rnn
+    import op_rows_special
     import op_rows_tensor
 
     found: dict[str, Spec] = {}
-    for row in [*op_rows_math.ROWS, *op_rows_tensor.ROWS, *op_rows_nn.ROWS, *op_rows_rnn.ROWS]:
+    modules = (
+        op_rows_math,
+        op_rows_tensor,
+        op_rows_nn,
+        op_rows_rnn,
+        op_rows_functional,
+        op_rows_parts,
+        op_rows_special,
+    )
+    for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
     return found
@@ -333,9 +347,21 @@ ELSEWHERE = (
         " is_neg isreal adjoint Tensor.H Tensor.mH".split(),
         "complex numbers: tests/test_complex.py",
     )
+    | dict.fromkeys(
+        "binomial _standard_gamma _standard_gamma_grad _sample_dirichlet _dirichlet_grad".split(),
+        "random: tests/test_distributions.py",
+    )
+    | dict.fromkeys(
+        "_adadelta_step _adagrad_step _adamax_step _asgd_step _nadam_step _radam_step _rmsprop_step"
+        " _rprop_step".split(),
+        "private: tests/test_optim_more.py",
+    )
     | {
         "_adam_step": "private: tests/test_optim.py",
         "_sgd_step": "private: tests/test_optim.py",
+        "nn._resample": "private: nn.interpolate, in tests/test_nn_more.py, is made of it",
+        "nn._grid_sample": "private: nn.grid_sample, in tests/test_nn_more.py, is made of it",
+        "nn._affine_grid": "private: nn.affine_grid, in tests/test_nn_more.py, is made of it",
         "_nonzero": "private: nonzero, which has a row, is made of it",
         "_nonzero_tuple": "private: nonzero, which has a row, is made of it",
     }

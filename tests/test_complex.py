@@ -394,6 +394,33 @@ def test_reductions(dim: int | None) -> None:
     assert fastnn.ones(2).sum(dtype=fastnn.complex64).item() == 2
 
 
+def test_sums_of_exponentials() -> None:
+    z = numbers(3, 4)
+    x = fastnn.tensor(z)
+    assert_close(fastnn.logsumexp(x, 1).exp(), np.exp(z).sum(1))
+    assert_close(fastnn.logsumexp(x, (0, 1), keepdim=True).exp(), np.exp(z).sum(keepdims=True))
+    assert_close(fastnn.logcumsumexp(x, 0).exp(), np.exp(z).cumsum(0))
+    assert_close(fastnn.logaddexp(x[0], x[1]).exp(), np.exp(z[0]) + np.exp(z[1]))
+    assert_close(fastnn.logaddexp(x[0] + 800, x[1]), z[0] + 800)
+
+
+def test_random_numbers() -> None:
+    """Neighbouring real numbers of the same stream are the parts; a normal number has variance 1 in all."""
+    for dtype, parts in ((fastnn.complex64, fastnn.float32), (fastnn.complex128, fastnn.float64)):
+        fastnn.manual_seed(0)
+        uniform = fastnn.rand(30, dtype=dtype)
+        fastnn.manual_seed(0)
+        assert fastnn.view_as_real(uniform).equal(fastnn.rand(30, 2, dtype=parts))
+        fastnn.manual_seed(0)
+        normal = fastnn.randn(3000, dtype=dtype)
+        fastnn.manual_seed(0)
+        expected = fastnn.randn(3000, 2, dtype=parts) / 2**0.5
+        np.testing.assert_allclose(fastnn.view_as_real(normal).numpy(), expected.numpy(), rtol=1e-6, atol=1e-7)
+        assert abs(normal.var().item() - 1) < 0.1
+        assert fastnn.randn_like(normal).dtype is dtype
+        assert fastnn.zeros_like(normal).uniform_(2, 3).real.min().item() >= 2
+
+
 def test_extreme_values() -> None:
     large = fastnn.tensor([1e200 + 1e200j], dtype=fastnn.complex128)
     assert_close(large / large, [1.0])
@@ -442,6 +469,25 @@ def test_products(dtype: str) -> None:
     assert_close(added, 2j * bias + (1 - 1j) * (a[0] @ b[0]), 2 * tolerance)
     weight = numbers(7, 5, seed=3, dtype=dtype)
     assert_close(fastnn.nn.functional.linear(x, fastnn.tensor(weight)), a @ weight.T, tolerance)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_convolution(groups: int) -> None:
+    """By linearity: a complex product is made of four real ones."""
+    conv1d = fastnn.nn.functional.conv1d
+    z, w, b = numbers(2, 4, 9), numbers(6, 4 // groups, 3, seed=1), numbers(6, seed=2)
+    ours = conv1d(fastnn.tensor(z), fastnn.tensor(w), fastnn.tensor(b), 2, 1, groups=groups)
+
+    def part(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return conv1d(fastnn.tensor(x.copy()), fastnn.tensor(y.copy()), None, 2, 1, groups=groups).numpy()
+
+    expected = part(z.real, w.real) - part(z.imag, w.imag) + 1j * (part(z.real, w.imag) + part(z.imag, w.real))
+    assert_close(ours, expected + b[:, None])
+    transposed = fastnn.nn.functional.conv_transpose1d
+    back = transposed(ours, fastnn.tensor(w.conj()), None, 2, 1, groups=groups)
+    # <conv(z), y> = <z, transposed conv of y with the conjugate weight>
+    left = fastnn.vdot((ours - fastnn.tensor(b)[:, None]).flatten(), ours.flatten())
+    assert_close(left, np.vdot(z, back.numpy()), 1e-11)
 
 
 # --- gradients -------------------------------------------------------------------------------------------------------
@@ -517,6 +563,15 @@ GRADIENTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "index": (lambda x: x[[0, 0, 2]], (small(3),)),
     "where": (lambda x, y: fastnn.where(fastnn.tensor([True, False, True]), x, y), (small(3), real(3, seed=1))),
     "cat": (lambda x, y: fastnn.cat([x, y]), (small(2), real(3))),
+    "silu": (fastnn.nn.functional.silu, (small(3),)),
+    "rms_norm": (lambda x, w: fastnn.nn.functional.rms_norm(x, (3,), w, 1e-3), (small(2, 3), small(3, seed=1))),
+    "logsumexp": (lambda x: fastnn.logsumexp(x, 0), (small(4),)),
+    "logcumsumexp": (lambda x: fastnn.logcumsumexp(x, 0), (small(4),)),
+    "logaddexp": (fastnn.logaddexp, (small(3), small(3, seed=1))),
+    "conv2d": (
+        lambda x, w, b: fastnn.nn.functional.conv2d(x, w, b, padding=1),
+        (small(1, 2, 3, 3), small(2, 2, 2, 2, seed=1), small(2, seed=2)),
+    ),
     "einsum": (lambda x, y: fastnn.einsum("ij,kj->ik", x, y), (small(2, 3), small(4, 3, seed=1))),
     "rotary": (
         lambda x, a: fastnn.view_as_real(
@@ -564,6 +619,23 @@ def test_accumulation_and_optimizer() -> None:
         (z * z.conj()).real.sum().backward()
     assert z.grad.tolist() == [4 + 4j, 8 - 4j]
     assert z.grad.dtype is fastnn.complex64
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_optimizers_take_the_parts(name: str) -> None:
+    start, target = numbers(4), fastnn.tensor(numbers(4, seed=1))
+    options = {"momentum": 0.9} if name == "SGD" else {"amsgrad": True}
+    z = fastnn.nn.Parameter(fastnn.tensor(start))
+    parts = fastnn.nn.Parameter(fastnn.view_as_real(fastnn.tensor(start)))
+    both = [getattr(fastnn.optim, name)([one], lr=0.1, weight_decay=0.01, **options) for one in (z, parts)]
+    for _ in range(5):
+        for optimizer, value in zip(both, (z, parts), strict=True):
+            optimizer.zero_grad()
+            whole = value if value.is_complex() else fastnn.view_as_complex(value)
+            ((whole - target).abs() ** 2).sum().backward()
+            optimizer.step()
+    assert_close(fastnn.view_as_real(z), parts.detach().numpy())
+    assert not np.allclose(z.detach().numpy(), start)
 
 
 def test_custom_function() -> None:

@@ -714,11 +714,6 @@ def test_error_type(name: str) -> None:
     check_same_error(lambda T: TYPES_ONLY[name](T, T.nn), same_text=False)
 
 
-def test_antialias_is_a_clear_error() -> None:
-    with pytest.raises(NotImplementedError, match="antialias"):
-        F.interpolate(fastnn.ones(1, 1, 2, 2), 4, mode="bilinear", antialias=True)
-
-
 def test_shared_state_reads_with_torch() -> None:
     """Weights trained here give the same values there."""
 

@@ -105,6 +105,34 @@ def test_bfloat16_follows_pytorch(torch, name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), CASES, ids=NAMES[: len(CASES)])
+def test_complex_parameters_equal_pytorch(torch, name, options):
+    results = []
+    for library in (fastnn, torch):
+        parts = leaves(library, values(0, [(4, 3), (4, 3)]))
+        param = library.complex(parts[0].detach(), parts[1].detach()).requires_grad_()
+        optimizer = getattr(library.optim, name)([param], **options)
+        for step in (1, 2, 3):
+            real, imag = (library.from_numpy(grad) for grad in values(step, [(4, 3), (4, 3)]))
+            param.grad = library.complex(real, imag)
+            optimizer.step()
+        states = [value for value in optimizer.state[param].values() if value.is_complex()]
+        results.append([library.view_as_real(value.detach()) for value in [param, *states]])
+    for own, other in zip(*results, strict=True):
+        close(own, other, 1e-5)
+
+
+def test_complex_parameters_are_refused():
+    for name in ("Adafactor", "Muon"):
+        param = fastnn.zeros(2, 2, dtype=fastnn.complex64, requires_grad=True)
+        optimizer = getattr(fastnn.optim, name)([param])
+        param.grad = fastnn.zeros_like(param)
+        with pytest.raises(RuntimeError, match=f"{name} does not support complex parameters"):
+            optimizer.step()
+    with pytest.raises(ValueError, match="does not support complex parameters"):
+        fastnn.optim.SparseAdam([param])
+
+
+@pytest.mark.parametrize(("name", "options"), CASES, ids=NAMES[: len(CASES)])
 def test_differentiable(name, options):
     """The recorded step has the values of the plain one, and its derivative to the start is right."""
     start = fastnn.tensor([0.7, -0.4], dtype=fastnn.float64, requires_grad=True)

@@ -109,10 +109,40 @@ void write_out(const char* op, const Tensor& target, const Tensor& result) {
   bump_version(target);
 }
 
-PyObject* finish_out(const OpGroup& group, const Signature& signature, PyObject* out, const OpResult& result) {
+// Operations for which PyTorch refuses an `out` that is an input.
+bool keeps_inputs(const Signature& signature) {
+  const std::string_view family = signature.op->family;
+  return family == "index" || family == "shape" || signature.name == "kthvalue";
+}
+
+// Whether `target` may take a result of the operation: its own places apart, no input overwritten, the dtype.
+void check_out(const Signature& signature, const CallFrame& frame, const Tensor& target, const Tensor& result,
+               bool several) {
+  check_distinct_elements(target);
+  const std::string_view family = signature.op->family;
+  const bool apart = keeps_inputs(signature);
+  const auto check_input = [&](const Tensor& input) {
+    if (!input.defined()) return;
+    const Overlap shared = overlap(target, input);
+    FASTNN_CHECK(shared == Overlap::None || (shared == Overlap::Full && !apart), ErrorKind::Runtime,
+                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                 "memory location. Please clone() the tensor before performing the operation.");
+  };
+  if (apart || family == "random" || family.starts_with("elementwise")) {
+    for (int i = 0; i < frame.tensor_count; ++i) check_input(frame.tensors[static_cast<std::size_t>(i)]);
+    for (const auto& list : frame.tensor_lists) std::for_each(list.begin(), list.end(), check_input);
+  }
+  const bool exact = several || family == "index" || family == "sort" || (family == "random" && !result.is_floating());
+  FASTNN_CHECK(!exact || target.dtype() == result.dtype(), ErrorKind::Runtime, "Expected out tensor to have dtype ",
+               result.dtype(), ", but got ", target.dtype(), " instead");
+}
+
+PyObject* finish_out(const OpGroup& group, const Signature& signature, const CallFrame& frame, const OpResult& result) {
   const char* op = group.name.c_str();
+  PyObject* out = frame.out;
   if (const auto* tensor = std::get_if<Tensor>(&result)) {
     FASTNN_CHECK(is_tensor(out), ErrorKind::Type, op, "(): argument 'out' must be Tensor, not ", Py_TYPE(out)->tp_name);
+    check_out(signature, frame, tensor_of(out), *tensor, false);
     write_out(op, tensor_of(out), *tensor);
     return Py_NewRef(out);
   }
@@ -125,6 +155,7 @@ PyObject* finish_out(const OpGroup& group, const Signature& signature, PyObject*
     PyObject* item = PySequence_Fast_ITEMS(out)[i];
     FASTNN_CHECK(is_tensor(item), ErrorKind::Type, op, "(): argument 'out' must be a tuple of Tensors");
     targets.push_back(tensor_of(item));
+    check_out(signature, frame, targets.back(), (*list)[i], true);
   }
   for (std::size_t i = 0; i < targets.size(); ++i) write_out(op, targets[i], (*list)[i]);
   return wrap_list(group, signature, targets);
@@ -192,7 +223,7 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
   if (op.flags & op_factory) check_device(frame.device ? frame.device : Py_None, group.name.c_str());
   OpResult result = op.call(op.function, frame.arguments.data());
   if (signature.node_name != nullptr) name_node(result, frame, signature.node_name);
-  if (frame.out != nullptr) return finish_out(group, signature, frame.out, result);
+  if (frame.out != nullptr) return finish_out(group, signature, frame, result);
   if (frame.requires_grad) {
     const auto& tensor = std::get<Tensor>(result);
     FASTNN_CHECK(tensor.is_differentiable(), ErrorKind::Runtime,

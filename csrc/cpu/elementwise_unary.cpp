@@ -1,6 +1,7 @@
 // Functions of one operand.
 #include <cmath>
 
+#include "core/special.h"
 #include "cpu/complex.h"
 #include "cpu/elementwise.h"
 #include "cpu/tables.h"
@@ -181,31 +182,14 @@ struct Digamma {
   }
 };
 
-// (-1)^(n + 1) n! zeta(n + 1, x), with the Hurwitz zeta function by Euler and Maclaurin's formula.
+// (-1)^(n + 1) n! zeta(n + 1, x), with Hurwitz' zeta function.
 struct Polygamma {
   template <class T>
   static T apply(T x, const Params& p) {
     const auto n = static_cast<double>(p.i[0]);
     if (p.i[0] == 0) return Digamma::apply(x);
     const double sign = p.i[0] % 2 != 0 ? 1 : -1;
-    return static_cast<T>(sign * std::exp(::lgamma(n + 1)) * zeta(n + 1, static_cast<double>(x)));
-  }
-  static double zeta(double s, double q) {
-    if (q <= 0) {
-      if (q == std::floor(q)) return __builtin_inf();
-      if (s != std::floor(s)) return __builtin_nan("");
-    }
-    double sum = 0;
-    for (int i = 0; q <= 9 || i < 9; ++i, q += 1) sum += std::pow(q, -s);
-    sum += std::pow(q, 1 - s) / (s - 1) + 0.5 * std::pow(q, -s);
-    static constexpr double bernoulli[] = {1. / 6,  -1. / 30,     1. / 42, -1. / 30,
-                                           5. / 66, -691. / 2730, 7. / 6,  -3617. / 510};  // B2, B4, ...
-    double factor = s * std::pow(q, -s - 1) / 2;  // s (s + 1) ... q^(-s - 2k + 1) / (2k)!
-    for (int k = 1; k <= 8; ++k) {
-      sum += factor * bernoulli[k - 1];
-      factor *= (s + 2 * k - 1) * (s + 2 * k) / (q * q * (2 * k + 1) * (2 * k + 2));
-    }
-    return sum;
+    return static_cast<T>(sign * std::exp(::lgamma(n + 1)) * special::zeta(n + 1, static_cast<double>(x)));
   }
 };
 

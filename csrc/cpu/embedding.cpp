@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "core/scratch.h"
 #include "cpu/loops.h"
+#include "cpu/rows.h"
 #include "cpu/tables.h"
 
 FASTNN_CPU_BEGIN
@@ -209,6 +210,137 @@ void renormalize(const View& table, const View& indices, double most, double nor
                [&](auto storage) { renormalize_rows<decltype(storage)>(table, indices, most, norm_type); });
 }
 
+// --- bags ------------------------------------------------------------------------------------------------------------
+
+// Calls f(place, row) for each index of a bag that counts.
+template <class F>
+void for_bag(const BagGeometry& s, const View& indices, std::int64_t bag, F&& f) {
+  const auto* index = indices.as<std::int64_t>();
+  for (std::int64_t i = s.begin[bag]; i < s.begin[bag + 1]; ++i) {
+    if (index[i] != s.padding) f(i, index[i]);
+  }
+}
+std::int64_t visited_per_bag(const View& indices, const BagGeometry& s, std::int64_t width) {
+  return width * (indices.numel() / larger(s.bags, 1) + 1);
+}
+
+template <class S>
+void sum_bags(const View& out, const View& table, const View& indices, const View* factors, const BagGeometry& s) {
+  using T = ComputeOf<S>;
+  constexpr bool direct = std::is_same_v<S, T>;
+  const std::int64_t width = table.sizes[1];
+  const T* factor = factors ? factors->as<T>() : nullptr;
+  parallel_for(s.bags, grain_for(visited_per_bag(indices, s, width)), [&](std::int64_t begin, std::int64_t end) {
+    const Scratch scratch(direct ? 0 : width * static_cast<std::int64_t>(sizeof(T)));
+    for (std::int64_t bag = begin; bag < end; ++bag) {
+      S* const target = out.as<S>() + bag * width;
+      T* sums = scratch.as<T>();
+      if constexpr (direct) sums = target;
+      for (std::int64_t j = 0; j < width; ++j) sums[j] = T(0);
+      for_bag(s, indices, bag, [&](std::int64_t i, std::int64_t row) {
+        add_row(sums, table.as<S>() + row * width, factor ? factor[i] : T(1), width);
+      });
+      if constexpr (!direct) {
+        for (std::int64_t j = 0; j < width; ++j) target[j] = S(sums[j]);
+      }
+    }
+  });
+}
+
+// Each task owns some rows of the table, as accumulate_by_row does.
+template <class S>
+void spread_bags(const View& table, const View& values, const View& indices, const View* factors,
+                 const BagGeometry& s) {
+  using T = ComputeOf<S>;
+  const std::int64_t rows = table.sizes[0];
+  const std::int64_t width = table.sizes[1];
+  const std::int64_t count = indices.numel();
+  const T* factor = factors ? factors->as<T>() : nullptr;
+  const Scratch links((rows + 2 * count) * static_cast<std::int64_t>(sizeof(std::int64_t)));
+  auto* first = links.as<std::int64_t>();
+  std::int64_t* next = first + rows;
+  std::int64_t* bag_of = next + count;
+  link_places(first, next, rows, indices);
+  for (std::int64_t i = 0; i < count; ++i) bag_of[i] = -1;
+  for (std::int64_t bag = 0; bag < s.bags; ++bag) {
+    for_bag(s, indices, bag, [&](std::int64_t i, std::int64_t) { bag_of[i] = bag; });
+  }
+  parallel_for(rows, grain_for(width), [&](std::int64_t begin, std::int64_t end) {
+    const Scratch scratch(width * static_cast<std::int64_t>(sizeof(T)));
+    T* sums = scratch.as<T>();
+    for (std::int64_t row = begin; row < end; ++row) {
+      S* target = table.as<S>() + row * width;
+      if (first[row] < 0) {
+        std::memset(static_cast<void*>(target), 0, static_cast<std::size_t>(width) * sizeof(S));
+        continue;
+      }
+      for (std::int64_t j = 0; j < width; ++j) sums[j] = T(0);
+      for (std::int64_t i = first[row]; i >= 0; i = next[i]) {
+        if (bag_of[i] >= 0) add_row(sums, values.as<S>() + bag_of[i] * width, factor ? factor[i] : T(1), width);
+      }
+      for (std::int64_t j = 0; j < width; ++j) target[j] = S(sums[j]);
+    }
+  });
+}
+
+template <class S>
+void dot_bags(const View& out, const View& values, const View& table, const View& indices, const BagGeometry& s) {
+  using T = ComputeOf<S>;
+  const std::int64_t width = table.sizes[1];
+  T* const to = out.as<T>();
+  for (std::int64_t i = 0; i < indices.numel(); ++i) to[i] = T(0);
+  parallel_for(s.bags, grain_for(visited_per_bag(indices, s, width)), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t bag = begin; bag < end; ++bag) {
+      const S* const value = values.as<S>() + bag * width;
+      for_bag(s, indices, bag, [&](std::int64_t i, std::int64_t row) {
+        const S* const entry = table.as<S>() + row * width;
+        double total[1];
+        row_sums<T>(width, total, [&](std::int64_t j, std::int64_t lanes, Vec<T>(&terms)[1]) {
+          terms[0] = load_some<T>(value + j, lanes) * load_some<T>(entry + j, lanes);
+        });
+        to[i] = static_cast<T>(total[0]);
+      });
+    }
+  });
+}
+
+template <class S>
+void largest_of_bags(const View& out, const View& table, const View& indices, const BagGeometry& s) {
+  using T = ComputeOf<S>;
+  const std::int64_t width = table.sizes[1];
+  const S* const values = table.as<S>();
+  parallel_for(s.bags, grain_for(visited_per_bag(indices, s, width)), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t bag = begin; bag < end; ++bag) {
+      std::int64_t* const best = out.as<std::int64_t>() + bag * width;
+      for (std::int64_t j = 0; j < width; ++j) best[j] = -1;
+      for_bag(s, indices, bag, [&](std::int64_t, std::int64_t row) {
+        for (std::int64_t j = 0; j < width; ++j) {
+          if (best[j] < 0 || static_cast<T>(values[row * width + j]) > static_cast<T>(values[best[j] * width + j])) {
+            best[j] = row;
+          }
+        }
+      });
+    }
+  });
+}
+
+void bag_sums(const View& out, const View& table, const View& indices, const View* factors, const BagGeometry& s) {
+  with_storage("embedding_bag", table.dtype,
+               [&](auto storage) { sum_bags<decltype(storage)>(out, table, indices, factors, s); });
+}
+void bag_spread(const View& table, const View& values, const View& indices, const View* factors, const BagGeometry& s) {
+  with_storage("embedding_bag", table.dtype,
+               [&](auto storage) { spread_bags<decltype(storage)>(table, values, indices, factors, s); });
+}
+void bag_dots(const View& out, const View& values, const View& table, const View& indices, const BagGeometry& s) {
+  with_storage("embedding_bag", table.dtype,
+               [&](auto storage) { dot_bags<decltype(storage)>(out, values, table, indices, s); });
+}
+void bag_largest(const View& out, const View& table, const View& indices, const BagGeometry& s) {
+  with_storage("embedding_bag", table.dtype,
+               [&](auto storage) { largest_of_bags<decltype(storage)>(out, table, indices, s); });
+}
+
 void one_hot(const View& out, const View& indices) {
   const std::int64_t count = indices.numel();
   const std::int64_t width = count == 0 ? 0 : out.numel() / count;
@@ -226,6 +358,10 @@ constinit const EmbeddingKernels embedding_kernels = {
     .find_outside = &find_outside,
     .gather = &gather,
     .accumulate = &accumulate,
+    .bag_sums = &bag_sums,
+    .bag_spread = &bag_spread,
+    .bag_dots = &bag_dots,
+    .bag_largest = &bag_largest,
     .renormalize = &renormalize,
     .one_hot = &one_hot,
 };

@@ -3,8 +3,10 @@
 
 #include "kernels/attention.h"
 #include "kernels/conv.h"
+#include "kernels/ctc.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
+#include "kernels/grid_sample.h"
 #include "kernels/index.h"
 #include "kernels/loss.h"
 #include "kernels/matmul.h"
@@ -13,10 +15,12 @@
 #include "kernels/pool.h"
 #include "kernels/random.h"
 #include "kernels/reduce.h"
+#include "kernels/resample.h"
 #include "kernels/rnn.h"
 #include "kernels/scan.h"
 #include "kernels/softmax.h"
 #include "kernels/sort.h"
+#include "kernels/special.h"
 
 namespace fastnn {
 
@@ -27,6 +31,7 @@ struct Kernels {
   const UnaryKernels* unary;
   const CompareKernels* compare;
   const ActivationKernels* activation;
+  const SpecialKernels* special;
   const IndexKernels* index;
   const ReduceKernels* reduce;
   const ScanKernels* scan;
@@ -34,9 +39,12 @@ struct Kernels {
   const SoftmaxKernels* softmax;
   const NormKernels* norm;
   const LossKernels* loss;
+  const CtcKernels* ctc;
   const MatmulKernels* matmul;
   const ConvKernels* conv;
   const PoolKernels* pool;
+  const ResampleKernels* resample;
+  const GridSampleKernels* grid_sample;
   const EmbeddingKernels* embedding;
   const AttentionKernels* attention;
   const OptimKernels* optim;

@@ -7,6 +7,9 @@
 #include "kernels/table.h"
 #include "ops/complex.h"
 #include "ops/elementwise.h"
+#include "ops/factory.h"
+#include "ops/matmul.h"
+#include "ops/pad.h"
 #include "ops/reduce.h"
 #include "ops/registry.h"
 #include "ops/shape.h"
@@ -132,6 +135,66 @@ Tensor correlate(const Tensor& x, const Tensor& y, const Walk& walk, const Sizes
   return out;
 }
 
+// Integers, tap by tap: y is the sum over the taps of its matrix times the elements that it meets. No derivative.
+Tensor apply_integers(const Tensor& x, const Tensor& w, const Tensor& bias, const Walk& walk, const Sizes& sizes) {
+  const std::int64_t groups = walk.groups;
+  const std::int64_t points = product(static_cast<IntSpan>(sizes.y).subspan(2));
+  Dims padding;
+  for (int d = walk.spatial - 1; d >= 0; --d) {
+    const auto at = static_cast<std::size_t>(kSpatial - walk.spatial + d);
+    const std::int64_t reach = (sizes.y[2 + d] - 1) * walk.stride[at] + walk.dilation[at] * (sizes.w[2 + d] - 1) + 1;
+    padding.push_back(walk.padding[at]);
+    padding.push_back(reach - walk.padding[at] - sizes.x[2 + d]);
+  }
+  const Tensor padded = constant_pad(to_dtype(x, DType::Int64), padding);
+  const Tensor matrices = reshape(to_dtype(w, DType::Int64), Dims{groups, sizes.w[0] / groups, sizes.w[1], -1});
+  Tensor out = zeros(Dims{sizes.y[0], groups, sizes.w[0] / groups, points}, DType::Int64);
+  for (std::int64_t tap = 0; tap < matrices.sizes()[3]; ++tap) {
+    Tensor met = padded;
+    std::int64_t rest = tap;
+    for (int d = walk.spatial - 1; d >= 0; --d) {
+      const auto at = static_cast<std::size_t>(kSpatial - walk.spatial + d);
+      const std::int64_t start = rest % sizes.w[2 + d] * walk.dilation[at];
+      rest /= sizes.w[2 + d];
+      met = slice(met, 2 + d, start, start + (sizes.y[2 + d] - 1) * walk.stride[at] + 1, walk.stride[at]);
+    }
+    out = add(out, matmul(select(matrices, 3, tap), reshape(met, Dims{sizes.y[0], groups, sizes.w[1], points})));
+  }
+  out = reshape(out, sizes.y);
+  if (bias.defined()) {
+    Dims channels = Dims::filled(out.ndim(), 1);
+    channels[1] = sizes.y[1];
+    out = add(out, reshape(to_dtype(bias, DType::Int64), channels));
+  }
+  return to_dtype(out, x.dtype());
+}
+
+// The transposed convolution of integers: a convolution over y with zeros between its elements.
+Tensor spread_integers(const Tensor& y, const Tensor& w, const Tensor& bias, const Walk& walk, const Sizes& sizes) {
+  Sizes inner{Dims{sizes.y[0], sizes.y[1]}, Dims{sizes.x[1], sizes.w[0] / walk.groups}, sizes.x};
+  Walk dense_walk = walk;
+  Dims flipped;
+  for (int d = 0; d < walk.spatial; ++d) {
+    const auto at = static_cast<std::size_t>(kSpatial - walk.spatial + d);
+    inner.x.push_back((sizes.y[2 + d] - 1) * walk.stride[at] + 1);
+    inner.w.push_back(sizes.w[2 + d]);
+    dense_walk.stride[at] = 1;
+    dense_walk.padding[at] = walk.dilation[at] * (sizes.w[2 + d] - 1) - walk.padding[at];
+    flipped.push_back(3 + d);
+  }
+  const Tensor stuffed = zeros(inner.x, y.dtype());
+  Tensor places = stuffed;
+  for (int d = 0; d < walk.spatial; ++d) {
+    places = slice(places, 2 + d, {}, {}, walk.stride[static_cast<std::size_t>(kSpatial - walk.spatial + d)]);
+  }
+  copy_raw(places, y);
+  Dims grouped = sizes.w;
+  grouped[0] /= walk.groups;
+  grouped.insert(0, walk.groups);
+  const Tensor turned = flip(transpose(reshape(w, grouped), 1, 2), flipped);
+  return apply_integers(stuffed, reshape(turned, inner.w), bias, dense_walk, inner);
+}
+
 // --- checks ----------------------------------------------------------------------------------------------------------
 
 std::string by(const Dims& sizes, int from) {
@@ -181,7 +244,7 @@ void check_operands(const char* op, int spatial, const Tensor& input, const Tens
   FASTNN_CHECK(!bias.defined() || bias.dtype() == input.dtype(), ErrorKind::Runtime, op, ": Input type (",
                input.dtype(), ") and bias type (", bias.defined() ? bias.dtype() : input.dtype(),
                ") should be the same");
-  if (!input.is_differentiable()) fail_not_implemented(op, input.dtype());
+  if (input.dtype() == DType::Bool) fail_not_implemented(op, input.dtype());
   for (int d = 1; d < weight.ndim(); ++d) {
     FASTNN_CHECK(weight.sizes()[d] > 0, ErrorKind::Runtime, op,
                  ": channels and kernel size should be greater than zero, but got weight of size ", weight.sizes());
@@ -238,7 +301,9 @@ Tensor run_convolution(const char* op, const Tensor& given, const Tensor& weight
                  "). Kernel size can't be greater than actual input size");
     sizes.y.push_back(size);
   }
-  const Tensor out = any_product(&apply, input, weight, bias, walk, sizes);
+  const bool inexact = input.is_differentiable();
+  const Tensor out = inexact ? any_product(&apply, input, weight, bias, walk, sizes)
+                             : apply_integers(input, weight, bias, walk, sizes);
   return batched ? out : squeeze(out, 0);
 }
 
@@ -306,7 +371,9 @@ Tensor transposed_convolution(const char* op, const Tensor& given, const Tensor&
                  "). Calculated output size per channel in dimension ", d, ": ", size, ". Output size is too small");
     sizes.x.push_back(size);
   }
-  const Tensor out = any_product(&spread, input, weight, bias, walk, sizes);
+  const bool inexact = input.is_differentiable();
+  const Tensor out = inexact ? any_product(&spread, input, weight, bias, walk, sizes)
+                             : spread_integers(input, weight, bias, walk, sizes);
   return batched ? out : squeeze(out, 0);
 }
 

@@ -157,7 +157,11 @@ Tensor division_rest(const char* op, const char* node, Pointwise kernel, const T
   return out;
 }
 
-Tensor trunc_divide(const Tensor& a, const Tensor& b) { return rounded_division("div", table().div_trunc, a, b); }
+Tensor trunc_divide(const Tensor& a, const Tensor& b) {
+  // The quotient of 16-bit floats is rounded to them before its fraction is cut off, as in PyTorch.
+  if (is_reduced_floating(result_type(a, b))) return trunc(div(a, b));
+  return rounded_division("div", table().div_trunc, a, b);
+}
 
 }  // namespace
 
@@ -466,6 +470,11 @@ Tensor lerp(const Tensor& start, const Tensor& end, const Tensor& weight) {
 }
 
 namespace {
+Tensor float_power_in_place(const Tensor& self, const Tensor& exponent) {
+  FASTNN_CHECK(self.dtype() == DType::Float64, ErrorKind::Runtime, "the base given to float_power_ has dtype ",
+               self.dtype(), " but the operation's result requires dtype Double");
+  return in_place(self, "float_power_", false, [&](const Tensor& old) { return float_power(old, exponent); });
+}
 Tensor pow_of_number(const Scalar& base, const Tensor& exponent) { return pow(base.wrapped(), exponent); }
 constexpr unsigned kBinary = op_fn | op_method | op_inplace_direct | op_out;
 using Scaled = Tensor (*)(const Tensor&, const Tensor&, const Scalar&);
@@ -495,6 +504,7 @@ FASTNN_OPS(elementwise_arithmetic) {
   op("pow(Scalar self, Tensor exponent) -> Tensor", &pow_of_number, op_fn);
   op("float_power(Tensor input, Tensor|Scalar exponent) -> Tensor", &float_power, op_fn | op_method | op_out);
   op("float_power(Tensor|Scalar self, Tensor exponent) -> Tensor", &float_power, op_fn | op_out);
+  op("float_power_(Tensor input, Tensor|Scalar exponent) -> Tensor", &float_power_in_place, op_method);
   op("atan2(Tensor input, Tensor other) -> Tensor", &atan2, kBinary);
   op("arctan2(Tensor input, Tensor other) -> Tensor", &atan2, kBinary);
   op("hypot(Tensor input, Tensor other) -> Tensor", &hypot, kBinary);

@@ -283,6 +283,8 @@ Tensor fill_tensor(const Tensor& self, const Tensor& value) {
                "fill_ only supports 0-dimension value tensor but got tensor with ", value.ndim(), " dimensions.");
   return overwrite(self, "fill_", "FillBackward1", value, Scalar());
 }
+Tensor filled_with_number(const Tensor& input, const Scalar& value) { return fill_number(clone(input), value); }
+Tensor filled_with_tensor(const Tensor& input, const Tensor& value) { return fill_tensor(clone(input), value); }
 Tensor zero(const Tensor& self) { return overwrite(self, "zero_", "ZeroBackward0", Tensor(), Scalar(0)); }
 
 Tensor where_method(const Tensor& self, const Tensor& condition, const Tensor& other) {
@@ -310,20 +312,22 @@ FASTNN_OPS(elementwise_select) {
      op_fn | op_method | op_inplace_direct);
   for (const char* name : {"clamp", "clip"}) {
     const bool clamps = std::string_view(name) == "clamp";
-    op(clamps ? "clamp(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor"
-              : "clip(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor",
-       &clamp_numbers, kAll);
     op(clamps ? "clamp(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor"
               : "clip(Tensor input, Tensor? min=None, Tensor? max=None) -> Tensor",
        &clamp_tensors, kAll);
+    op(clamps ? "clamp(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor"
+              : "clip(Tensor input, Scalar? min=None, Scalar? max=None) -> Tensor",
+       &clamp_numbers, kAll);
   }
-  op("clamp_min(Tensor input, Scalar min) -> Tensor", &clamp_min_number, kAll);
   op("clamp_min(Tensor input, Tensor min) -> Tensor", &clamp_min_tensor, kAll);
-  op("clamp_max(Tensor input, Scalar max) -> Tensor", &clamp_max_number, kAll);
+  op("clamp_min(Tensor input, Scalar min) -> Tensor", &clamp_min_number, kAll);
   op("clamp_max(Tensor input, Tensor max) -> Tensor", &clamp_max_tensor, kAll);
+  op("clamp_max(Tensor input, Scalar max) -> Tensor", &clamp_max_number, kAll);
   op("nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor", &nan_to_num, kAll);
   op("fill_(Tensor input, Scalar value) -> Tensor", &fill_number, op_fn | op_method);
   op("fill_(Tensor input, Tensor value) -> Tensor", &fill_tensor, op_fn | op_method);
+  op("fill(Tensor input, Scalar value) -> Tensor", &filled_with_number, op_fn);
+  op("fill(Tensor input, Tensor value) -> Tensor", &filled_with_tensor, op_fn);
   op("zero_(Tensor input) -> Tensor", &zero, op_fn | op_method);
 }
 

@@ -74,6 +74,32 @@ Tensor empty_strided_op(IntSpan size, IntSpan stride, std::optional<DType> dtype
   return Tensor::empty_strided(size, stride, dtype.value_or(default_dtype()));
 }
 
+Tensor new_empty_strided(const Tensor& self, IntSpan size, IntSpan stride, std::optional<DType> dtype) {
+  return Tensor::empty_strided(size, stride, dtype.value_or(self.dtype()));
+}
+// `physical_layout`: the dimensions from the outermost to the innermost in memory.
+Tensor empty_permuted(IntSpan size, IntSpan physical_layout, std::optional<DType> dtype) {
+  const int ndim = static_cast<int>(size.size());
+  FASTNN_CHECK(size.size() == physical_layout.size(), ErrorKind::Runtime,
+               "Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = ", ndim,
+               " is not equal to len(physical_layout) = ", physical_layout.size());
+  Dims strides = Dims::filled(ndim, -1);
+  std::int64_t step = 1;
+  for (int i = ndim - 1; i >= 0; --i) {
+    const std::int64_t dim = physical_layout[static_cast<std::size_t>(i)];
+    FASTNN_CHECK(dim >= 0 && dim < ndim, ErrorKind::Runtime, "Dimension out of range (expected to be between 0 and ",
+                 ndim - 1, ", but got ", dim, " at index ", i,
+                 ").  NB: negative dims not currently supported; file an issue if you want it.");
+    FASTNN_CHECK(strides[static_cast<int>(dim)] < 0, ErrorKind::Runtime, "Duplicate dim not allowed");
+    strides[static_cast<int>(dim)] = step;
+    step *= size[static_cast<std::size_t>(dim)];
+  }
+  return Tensor::empty_strided(size, strides, dtype.value_or(default_dtype()));
+}
+Tensor scalar_tensor(const Scalar& value, std::optional<DType> dtype) {
+  return full(Dims{}, value, dtype.value_or(value.is_complex() ? value.dtype() : default_dtype()));
+}
+
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::optional<DType> dtype) {
   const bool floating = start.is_float() || end.is_float() || step.is_float();
   const DType result = dtype.value_or(floating ? default_dtype() : DType::Int64);
@@ -96,8 +122,8 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::o
   Tensor out = Tensor::empty(Dims{count}, result);
   visit_dtype(result, [&]<class T>() {
     T* data = out.as<T>();
-    if (!floating && !is_floating(result)) {
-      for (std::int64_t i = 0; i < count; ++i) data[i] = typed<T>(start.i + i * step.i);
+    if (!is_floating(result)) {  // start and step are whole, too
+      for (std::int64_t i = 0; i < count; ++i) data[i] = typed<T>(start.to_int() + i * step.to_int());
     } else if constexpr (std::is_same_v<T, double> || std::is_integral_v<T>) {
       for (std::int64_t i = 0; i < count; ++i) data[i] = typed<T>(from + static_cast<double>(i) * by);
     } else {
@@ -109,40 +135,78 @@ Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::o
 }
 Tensor arange_end(const Scalar& end, std::optional<DType> dtype) { return arange(Scalar(0), end, Scalar(1), dtype); }
 
-// From both ends to the middle, as PyTorch computes it, so that the last element is exactly `end`.
-Tensor linspace(const Scalar& start, const Scalar& end, std::int64_t steps, std::optional<DType> dtype) {
-  FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "linspace: number of steps must be non-negative, got ", steps);
-  const DType result =
-      dtype.value_or(start.is_complex() || end.is_complex() ? to_complex(default_dtype()) : default_dtype());
-  if (is_complex(result)) {
-    const DType part = to_real(result);
-    return complex(linspace(start.to_double(), end.to_double(), steps, part),
-                   linspace(start.imag, end.imag, steps, part));
-  }
-  Tensor out = Tensor::empty(Dims{steps}, result);
-  visit_dtype(result, [&]<class T>() {
+// The number in a 0-d tensor.
+Scalar number_of(const char* op, const char* name, const Tensor& value) {
+  FASTNN_CHECK(value.ndim() == 0, ErrorKind::Runtime, op,
+               " only supports 0-dimensional start and end tensors, but got ", name, " with ", value.ndim(),
+               " dimension(s).");
+  if (is_complex(value.dtype())) return to_dtype(value, DType::Complex128).as<Complex<double>>()[0];
+  return value.is_floating() ? Scalar(value.item_double()) : Scalar(value.item_int());
+}
+
+// Evenly spaced numbers from both ends to the middle, as PyTorch computes them, so that the last is exactly `end`; both
+// ends are first rounded to the dtype. f(x) of each.
+template <class F>
+Tensor spaced(double first, double last, std::int64_t steps, DType dtype, F f) {
+  Tensor out = Tensor::empty(Dims{steps}, dtype);
+  visit_dtype(dtype, [&]<class T>() {
     T* data = out.as<T>();
     using C = std::conditional_t<std::is_same_v<T, double> || std::is_integral_v<T>, double, float>;
-    const C from = static_cast<C>(start.to_double());
-    const C to = static_cast<C>(end.to_double());
+    const C from = static_cast<C>(typed<T>(first));
+    const C to = static_cast<C>(typed<T>(last));
     const C step = steps > 1 ? (to - from) / static_cast<C>(steps - 1) : C(0);
     for (std::int64_t i = 0; i < steps; ++i) {
-      data[i] = typed<T>(i < steps / 2 || steps == 1 ? from + step * static_cast<C>(i)
-                                                     : to - step * static_cast<C>(steps - i - 1));
+      data[i] = typed<T>(
+          f(i < steps / 2 || steps == 1 ? from + step * static_cast<C>(i) : to - step * static_cast<C>(steps - i - 1)));
     }
   });
   return out;
 }
-Tensor logspace(const Scalar& start, const Scalar& end, std::int64_t steps, double base, std::optional<DType> dtype) {
-  const bool is_complex = start.is_complex() || end.is_complex();
-  if (is_complex || (dtype && fastnn::is_complex(*dtype))) {
-    const Tensor exponents = linspace(start, end, steps, DType::Complex128);
-    return to_dtype(pow(Scalar(base).wrapped(), exponents), dtype.value_or(to_complex(default_dtype())));
+struct Ends {
+  Scalar first, last;
+  DType dtype;
+
+  Ends(const char* op, const Tensor& start, const Tensor& end, std::int64_t steps, std::optional<DType> given)
+      : first(number_of(op, "start", start)), last(number_of(op, "end", end)) {
+    FASTNN_CHECK(steps >= 0, ErrorKind::Runtime, "number of steps must be non-negative");
+    const bool complex_ends = first.is_complex() || last.is_complex();
+    dtype = given.value_or(complex_ends ? to_complex(default_dtype()) : default_dtype());
   }
-  const Tensor exponents = linspace(start, end, steps, DType::Float64);
-  double* data = exponents.as<double>();
-  for (std::int64_t i = 0; i < steps; ++i) data[i] = std::pow(base, data[i]);
-  return to_dtype(exponents, dtype.value_or(default_dtype()));
+  // The numbers as a complex tensor.
+  Tensor complex_numbers(std::int64_t steps, DType of) const {
+    const auto same = [](auto x) { return x; };
+    return complex(spaced(first.to_double(), last.to_double(), steps, to_real(of), same),
+                   spaced(first.imag, last.imag, steps, to_real(of), same));
+  }
+};
+
+Tensor linspace(const Tensor& start, const Tensor& end, std::int64_t steps, std::optional<DType> dtype) {
+  const Ends ends("linspace", start, end, steps, dtype);
+  if (is_complex(ends.dtype)) return ends.complex_numbers(steps, ends.dtype);
+  return spaced(ends.first.to_double(), ends.last.to_double(), steps, ends.dtype, [](auto x) { return x; });
+}
+Tensor logspace(const Tensor& start, const Tensor& end, std::int64_t steps, double base, std::optional<DType> dtype) {
+  const Ends ends("logspace", start, end, steps, dtype);
+  if (is_complex(ends.dtype)) {
+    return to_dtype(pow(Scalar(base).wrapped(), ends.complex_numbers(steps, DType::Complex128)), ends.dtype);
+  }
+  return spaced(ends.first.to_double(), ends.last.to_double(), steps, ends.dtype,
+                [base](auto x) { return std::pow(static_cast<decltype(x)>(base), x); });
+}
+
+// arange with the end included.
+Tensor range(const Scalar& start, const Scalar& end, const Scalar& step, std::optional<DType> dtype) {
+  const double by = step.to_double();
+  FASTNN_CHECK(by != 0, ErrorKind::Runtime, "step must be nonzero");
+  const double span = end.to_double() - start.to_double();
+  FASTNN_CHECK(by > 0 ? span >= 0 : span <= 0, ErrorKind::Runtime,
+               "upper bound and lower bound inconsistent with step sign");
+  const auto count = static_cast<std::int64_t>(std::floor(span / by)) + 1;
+  Tensor out = Tensor::empty(Dims{count}, dtype.value_or(default_dtype()));
+  visit_dtype(out.dtype(), [&]<class T>() {
+    for (std::int64_t i = 0; i < count; ++i) out.as<T>()[i] = typed<T>(start.to_double() + static_cast<double>(i) * by);
+  });
+  return out;
 }
 
 Tensor eye_rectangle(std::int64_t n, std::int64_t m, std::optional<DType> dtype) {
@@ -184,7 +248,9 @@ Tensor triangle(const Tensor& input, std::int64_t diagonal) {
 }
 
 template <bool lower>
-Tensor triangle_indices(std::int64_t row, std::int64_t col, std::int64_t offset) {
+Tensor triangle_indices(std::int64_t row, std::int64_t col, std::int64_t offset, DType dtype) {
+  FASTNN_CHECK(dtype == DType::Int64 || dtype == DType::Int32, ErrorKind::Runtime,
+               "triangle indices: expected dtype int32 or int64, got ", dtype);
   FASTNN_CHECK(row >= 0 && col >= 0, ErrorKind::Runtime, "row and col must be non-negative, got ", row, " and ", col);
   std::vector<std::int64_t> rows;
   std::vector<std::int64_t> columns;
@@ -199,7 +265,7 @@ Tensor triangle_indices(std::int64_t row, std::int64_t col, std::int64_t offset)
   Tensor out = Tensor::empty(Dims{2, n}, DType::Int64);
   std::copy(rows.begin(), rows.end(), out.as<std::int64_t>());
   std::copy(columns.begin(), columns.end(), out.as<std::int64_t>() + n);
-  return out;
+  return to_dtype(out, dtype);
 }
 
 }  // namespace
@@ -237,20 +303,28 @@ FASTNN_OPS(factory) {
   op("ones_like(Tensor input, *, dtype? dtype=None) -> Tensor", &ones_like_op, op_fn | op_factory);
   op("full_like(Tensor input, Scalar fill_value, *, dtype? dtype=None) -> Tensor", &full_like_op, op_fn | op_factory);
   op("new_empty(Tensor input, *int[] size, *, dtype? dtype=None) -> Tensor", &new_empty, kNew);
+  op("new_empty_strided(Tensor input, int[] size, int[] stride, *, dtype? dtype=None) -> Tensor", &new_empty_strided,
+     kNew);
+  op("empty_permuted(int[] size, int[] physical_layout, *, dtype? dtype=None) -> Tensor", &empty_permuted,
+     op_fn | op_factory);
+  op("scalar_tensor(Scalar s, *, dtype? dtype=None) -> Tensor", &scalar_tensor, op_fn | op_factory);
   op("new_zeros(Tensor input, *int[] size, *, dtype? dtype=None) -> Tensor", &new_zeros, kNew);
   op("new_ones(Tensor input, *int[] size, *, dtype? dtype=None) -> Tensor", &new_ones, kNew);
   op("new_full(Tensor input, int[] size, Scalar fill_value, *, dtype? dtype=None) -> Tensor", &new_full, kNew);
   op("arange(Scalar end, *, dtype? dtype=None) -> Tensor", &arange_end, kMake);
   op("arange(Scalar start, Scalar end, Scalar step=1, *, dtype? dtype=None) -> Tensor", &arange, kMake);
-  op("linspace(Scalar start, Scalar end, int steps, *, dtype? dtype=None) -> Tensor", &linspace, kMake);
-  op("logspace(Scalar start, Scalar end, int steps, float base=10.0, *, dtype? dtype=None) -> Tensor", &logspace,
-     kMake);
+  op("range(Scalar start, Scalar end, Scalar step=1, *, dtype? dtype=None) -> Tensor", &range, kMake);
+  op("linspace(Tensor|Scalar start, Tensor|Scalar end, int steps, *, dtype? dtype=None) -> Tensor", &linspace, kMake);
+  op("logspace(Tensor|Scalar start, Tensor|Scalar end, int steps, float base=10.0, *, dtype? dtype=None) -> Tensor",
+     &logspace, kMake);
   op("eye(int n, *, dtype? dtype=None) -> Tensor", &eye, kMake);
   op("eye(int n, int m, *, dtype? dtype=None) -> Tensor", &eye_rectangle, kMake);
   op("tril(Tensor input, int diagonal=0) -> Tensor", &triangle<true>, op_fn | op_method | op_inplace | op_out);
   op("triu(Tensor input, int diagonal=0) -> Tensor", &triangle<false>, op_fn | op_method | op_inplace | op_out);
-  op("tril_indices(int row, int col, int offset=0) -> Tensor", &triangle_indices<true>, op_fn | op_factory);
-  op("triu_indices(int row, int col, int offset=0) -> Tensor", &triangle_indices<false>, op_fn | op_factory);
+  op("tril_indices(int row, int col, int offset=0, *, dtype dtype=int64) -> Tensor", &triangle_indices<true>,
+     op_fn | op_factory);
+  op("triu_indices(int row, int col, int offset=0, *, dtype dtype=int64) -> Tensor", &triangle_indices<false>,
+     op_fn | op_factory);
 }
 
 }  // namespace fastnn

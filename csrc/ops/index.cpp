@@ -286,6 +286,14 @@ Tensor put_slices(const char* op, const Tensor& input, std::int64_t dim, const T
   FASTNN_CHECK(places.numel() == (source.ndim() == 0 ? 1 : source.sizes()[at]), ErrorKind::Runtime, op,
                "(): Number of indices (", places.numel(), ") should be equal to source.size(dim): (",
                source.ndim() == 0 ? 1 : source.sizes()[at], "), for dim: ", at);
+  Dims own = input.sizes();
+  Dims given = source.sizes();
+  if (!own.empty()) own.erase(at);
+  if (at < given.size()) given.erase(at);
+  FASTNN_CHECK(own == given || input.ndim() == 0 || source.ndim() == 0, ErrorKind::Runtime, op,
+               "(): source tensor shape must match self tensor shape, excluding the specified dimension. Got "
+               "self.shape = ",
+               input.sizes(), " source.shape = ", source.sizes());
   Tensor out = clone(input.detached());
   const Tensor flat_out = out.ndim() == 0 ? out.alias(Dims{1}, Dims{1}, out.storage_offset()) : out;
   std::vector<Tensor> indices(static_cast<std::size_t>(at));
@@ -336,9 +344,13 @@ Tensor index_fill(const Tensor& input, std::int64_t dim, const Tensor& index_ten
                "index_fill_ only supports a 0-dimensional value tensor, but got tensor with ", value.ndim(),
                " dimension(s).");
   const int at = wrap_dim(dim, input.ndim(), "index_fill");
-  std::vector<Tensor> indices(static_cast<std::size_t>(at));
-  indices.push_back(index_tensor);
-  return index_put(input, indices, to_dtype(value, input.dtype()), false);
+  // Where the index says, along `dim`: a place named twice counts once in the gradient of the value.
+  Dims line = Dims::filled(input.ndim(), 1);
+  if (input.ndim() > 0) line[at] = input.sizes()[at];
+  const Dims flat{product(line)};
+  const Tensor chosen =
+      index_put(zeros(flat, DType::Bool), {reshape(index_tensor, Dims{-1})}, ones(Dims{}, DType::Bool), false);
+  return masked_fill(input, reshape(chosen, line), to_dtype(value, input.dtype()));
 }
 
 void check_line_index(const char* op, const Tensor& input, const Tensor& index_tensor, int dim) {
@@ -368,7 +380,8 @@ Tensor line_places(const char* op, const Tensor& index_tensor, std::int64_t size
   }
 }
 
-// A copy of `input` into which `source` was scattered along `dim`.
+}  // namespace
+
 Tensor scattered(const char* op, const Tensor& input, std::int64_t dim, const Tensor& index_tensor,
                  const Tensor& source, ScatterMode mode) {
   const int at = wrap_dim(dim, input.ndim(), op);
@@ -386,6 +399,8 @@ Tensor scattered(const char* op, const Tensor& input, std::int64_t dim, const Te
   table().scatter(at_least_1d(out).view(), from.view(), places.view(), at, mode);
   return out;
 }
+
+namespace {
 
 // The part of a source that an index of smaller shape reads.
 Tensor embedded(const Tensor& part, const Dims& sizes) {
@@ -539,12 +554,15 @@ Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& sou
 Tensor take(const Tensor& input, const Tensor& index_tensor) {
   return reshape(index(reshape(input, Dims{-1}), {reshape(index_tensor, Dims{-1})}), index_tensor.sizes());
 }
-Tensor take_along_dim(const Tensor& input, const Tensor& indices, std::optional<std::int64_t> dim) {
-  if (!dim) return gather(reshape(input, Dims{-1}), 0, reshape(indices, Dims{-1}));
+Tensor take_along_dim(const Tensor& input, const Tensor& raw, std::optional<std::int64_t> dim) {
+  FASTNN_CHECK(raw.dtype() == DType::Int64, ErrorKind::Runtime,
+               "torch.take_along_dim(): dtype of indices should be Long but got ", raw.dtype());
+  if (!dim) return take_along_dim(reshape(input, Dims{-1}), reshape(raw, Dims{-1}), 0);
   const int at = wrap_dim(*dim, input.ndim(), "take_along_dim");
-  FASTNN_CHECK(input.ndim() == indices.ndim(), ErrorKind::Runtime,
+  FASTNN_CHECK(input.ndim() == raw.ndim(), ErrorKind::Runtime,
                "torch.take_along_dim(): input and indices should have the same number of dimensions, but got ",
-               input.ndim(), " dimensions for input, and ", indices.ndim(), " dimensions for indices");
+               input.ndim(), " dimensions for input, and ", raw.ndim(), " dimensions for indices");
+  const Tensor indices = checked_places(raw, input.ndim() == 0 ? 1 : input.sizes()[at], true, at, "take_along_dim");
   Dims input_shape = input.sizes();
   Dims index_shape = indices.sizes();
   input_shape[at] = 1;
@@ -568,7 +586,8 @@ Tensor index_fill_scalar(const Tensor& input, std::int64_t dim, const Tensor& in
   return index_fill(input, dim, index_tensor, value.wrapped());
 }
 
-Tensor repeat_interleave(const Tensor& input, const Tensor& repeats, std::optional<std::int64_t> dim) {
+Tensor repeat_interleave(const Tensor& input, const Tensor& repeats, std::optional<std::int64_t> dim,
+                         std::optional<std::int64_t> output_size) {
   const Tensor source = dim ? input : reshape(input, Dims{-1});
   const int at = dim ? wrap_dim(*dim, input.ndim(), "repeat_interleave") : 0;
   const std::int64_t size = source.ndim() == 0 ? 1 : source.sizes()[at];
@@ -582,12 +601,22 @@ Tensor repeat_interleave(const Tensor& input, const Tensor& repeats, std::option
     FASTNN_CHECK(times >= 0, ErrorKind::Runtime, "repeats can not be negative");
     places.insert(places.end(), static_cast<std::size_t>(times), i);
   }
-  Tensor index_tensor = Tensor::empty(Dims{static_cast<std::int64_t>(places.size())}, DType::Int64);
+  const auto total = static_cast<std::int64_t>(places.size());
+  FASTNN_CHECK(!output_size || *output_size == total, ErrorKind::Runtime,
+               "allocated size does not match required size: output_size = ", output_size.value_or(0), ", needed ",
+               total);
+  Tensor index_tensor = Tensor::empty(Dims{total}, DType::Int64);
   std::copy(places.begin(), places.end(), index_tensor.as<std::int64_t>());
   return index_select(source.ndim() == 0 ? reshape(source, Dims{1}) : source, at, index_tensor);
 }
-Tensor repeat_interleave_int(const Tensor& input, std::int64_t repeats, std::optional<std::int64_t> dim) {
-  return repeat_interleave(input, full(Dims{1}, Scalar(repeats), DType::Int64), dim);
+Tensor repeat_interleave_int(const Tensor& input, std::int64_t repeats, std::optional<std::int64_t> dim,
+                             std::optional<std::int64_t> output_size) {
+  return repeat_interleave(input, full(Dims{1}, Scalar(repeats), DType::Int64), dim, output_size);
+}
+// Each place as often as `repeats` says.
+Tensor repeated_places(const Tensor& repeats, std::optional<std::int64_t> output_size) {
+  FASTNN_CHECK(repeats.ndim() == 1, ErrorKind::Runtime, "repeat_interleave only accept 1D vector as repeat");
+  return repeat_interleave(arange_int(repeats.numel()), repeats, 0, output_size);
 }
 
 }  // namespace
@@ -629,9 +658,11 @@ FASTNN_OPS(index) {
   op("take(Tensor input, Tensor index) -> Tensor", &take, op_fn | op_method | op_out);
   op("take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor", &take_along_dim,
      op_fn | op_method | op_out);
-  op("repeat_interleave(Tensor input, int repeats, int? dim=None) -> Tensor", &repeat_interleave_int,
-     op_fn | op_method);
-  op("repeat_interleave(Tensor input, Tensor repeats, int? dim=None) -> Tensor", &repeat_interleave, op_fn | op_method);
+  op("repeat_interleave(Tensor input, int repeats, int? dim=None, *, int? output_size=None) -> Tensor",
+     &repeat_interleave_int, op_fn | op_method);
+  op("repeat_interleave(Tensor input, Tensor repeats, int? dim=None, *, int? output_size=None) -> Tensor",
+     &repeat_interleave, op_fn | op_method);
+  op("repeat_interleave(Tensor repeats, *, int? output_size=None) -> Tensor", &repeated_places, op_fn);
 }
 
 }  // namespace fastnn

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "kernels/index.h"
 
 namespace fastnn {
 
@@ -20,6 +21,9 @@ Tensor index_add(const Tensor& input, std::int64_t dim, const Tensor& index, con
 Tensor gather(const Tensor& input, std::int64_t dim, const Tensor& index);
 Tensor scatter(const Tensor& input, std::int64_t dim, const Tensor& index, const Tensor& src);
 Tensor scatter_add(const Tensor& input, std::int64_t dim, const Tensor& index, const Tensor& src);
+// A copy of `input` into which `source` was scattered along `dim`; no derivative.
+Tensor scattered(const char* op, const Tensor& input, std::int64_t dim, const Tensor& index, const Tensor& source,
+                 ScatterMode mode);
 Tensor nonzero(const Tensor& input);
 Tensor masked_select(const Tensor& input, const Tensor& mask);
 

@@ -355,12 +355,13 @@ Tensor outer(const Tensor& a, const Tensor& b) {
 Tensor addr(const Tensor& input, const Tensor& a, const Tensor& b, const Scalar& beta, const Scalar& alpha) {
   FASTNN_CHECK(a.ndim() == 1 && b.ndim() == 1, ErrorKind::Runtime,
                "addr: Expected 1-D argument vec1 and vec2, but got ", a.ndim(), "-D and ", b.ndim(), "-D");
-  const Tensor product = scaled(outer(a, b), alpha);
+  const bool logical = input.dtype() == DType::Bool && a.dtype() == DType::Bool && b.dtype() == DType::Bool;
+  const Tensor product = logical ? to_dtype(scaled(outer(a, b), alpha), DType::Bool) : scaled(outer(a, b), alpha);
   FASTNN_CHECK(is_expandable_to(input.sizes(), product.sizes()), ErrorKind::Runtime,
                "addr: The expanded size of the tensor ", product.sizes(), " must match the existing size ",
                input.sizes());
   if (beta.to_double() == 0) return product;
-  return add(scaled(input, beta), product);
+  return logical ? logical_or(to_dtype(scaled(input, beta), DType::Bool), product) : add(scaled(input, beta), product);
 }
 
 Tensor inner(const Tensor& a, const Tensor& b) {
@@ -484,6 +485,13 @@ Tensor bilinear(const Tensor& input1, const Tensor& input2, const Tensor& weight
 Tensor tensordot(const Tensor& a, const Tensor& b, IntSpan dims_a, IntSpan dims_b) {
   FASTNN_CHECK(dims_a.size() == dims_b.size(), ErrorKind::Runtime,
                "tensordot: both dimension lists should have same length, got ", Dims(dims_a), " and ", Dims(dims_b));
+  // A dimension of size 1 stands for as many as the other has.
+  const auto lone = [](const Tensor& t, std::int64_t dim) { return t.ndim() == 0 || t.size(dim) == 1; };
+  for (std::size_t i = 0; i < dims_a.size(); ++i) {
+    if (lone(a, dims_a[i]) == lone(b, dims_b[i])) continue;
+    if (lone(a, dims_a[i])) return tensordot(a, sum(b, dims_b.subspan(i, 1), true, b.dtype()), dims_a, dims_b);
+    return tensordot(sum(a, dims_a.subspan(i, 1), true, a.dtype()), b, dims_a, dims_b);
+  }
   // The dimensions that stay, the sizes that they give the result, and the extent of the sum.
   const auto rest = [](const Tensor& t, IntSpan dims, Dims& summed) {
     Dims kept;

@@ -335,6 +335,7 @@ Tensor group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& we
 
 Tensor batch_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
                   const Tensor& running_var, bool training, double momentum, double eps) {
+  if (input.ndim() == 1 && input.numel() == 0) return clone(input);
   FASTNN_CHECK(input.ndim() >= 2, ErrorKind::Index,
                "batch_norm: expected an input of at least 2 dimensions, got shape ", input.sizes());
   check_channels("batch_norm", input, weight, bias);

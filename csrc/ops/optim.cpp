@@ -230,6 +230,17 @@ void adam_step(TensorList params, TensorList grads, TensorList exp_avgs, TensorL
 template <class F>
 void rule_step(const char* op, Rule rule, TensorList params, TensorList grads, std::span<const Role> states,
                TensorList steps, double weight_decay, bool maximize, F&& coefficients) {
+  if (any_complex(params)) {
+    std::vector<Parts> parts;
+    std::vector<Role> roles;
+    for (const Role& role : states) parts.emplace_back(role.tensors);
+    for (std::size_t k = 0; k < states.size(); ++k) roles.push_back({states[k].name, parts[k]});
+    const Parts real_params(params);
+    const Parts real_grads(grads);
+    rule_step(op, rule, real_params, real_grads, std::span<const Role>(roles), steps, weight_decay, maximize,
+              coefficients);
+    return;
+  }
   const Role gradients[] = {{"grads", grads}};
   check_lists(op, params, gradients);
   check_lists(op, params, states);

@@ -114,7 +114,16 @@ Tensor pad(const Tensor& input, IntSpan amounts, std::string_view mode, std::opt
   return out;
 }
 
+namespace {
+
+Tensor constant_pad_nd(const Tensor& input, IntSpan pad, const Scalar& value) {
+  return constant_pad(input, pad, value.to_double());
+}
+
+}  // namespace
+
 FASTNN_OPS(pad) {
+  op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0) -> Tensor", &constant_pad_nd, op_fn);
   op("nn.pad(Tensor input, int[] pad, str mode='constant', float? value=None) -> Tensor", &pad, op_fn);
 }
 

@@ -17,8 +17,13 @@ bool same_place(const Tensor& a, const Tensor& b) {
 }
 
 // Whether two views share memory in a way in which writing one while reading the other goes wrong.
-bool overlaps_partly(const Tensor& out, const Tensor& in) {
-  if (out.storage() != in.storage() || out.numel() == 0 || in.numel() == 0 || same_place(out, in)) return false;
+bool overlaps_partly(const Tensor& out, const Tensor& in) { return overlap(out, in) == Overlap::Partial; }
+
+}  // namespace
+
+Overlap overlap(const Tensor& out, const Tensor& in) {
+  if (out.storage() != in.storage() || out.numel() == 0 || in.numel() == 0) return Overlap::None;
+  if (same_place(out, in)) return Overlap::Full;
   const auto range = [](const Tensor& t) {
     std::int64_t last = t.storage_offset();
     for (int d = 0; d < t.ndim(); ++d) last += (t.sizes()[d] - 1) * t.strides()[d];
@@ -27,8 +32,10 @@ bool overlaps_partly(const Tensor& out, const Tensor& in) {
   };
   const auto [a, a_end] = range(out);
   const auto [b, b_end] = range(in);
-  return a < b_end && b < a_end;
+  return a < b_end && b < a_end ? Overlap::Partial : Overlap::None;
 }
+
+namespace {
 
 // Whether two elements share a place, as after expand().
 bool repeats_elements(const Tensor& tensor) {

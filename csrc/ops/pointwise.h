@@ -100,6 +100,10 @@ Tensor fused_backward(const char* op, Pointwise kernel, const Tensor& g, const T
   return pointwise(op, kernel, {&g, &saved}, g.dtype(), g.dtype(), params);
 }
 
+// How two tensors share memory: not at all, element by element, or otherwise. Judged by the ends of their ranges.
+enum class Overlap : std::uint8_t { None, Full, Partial };
+Overlap overlap(const Tensor& out, const Tensor& in);
+
 // Parts of in_place that do not depend on `f`. No two elements may share a place, as after expand().
 void check_distinct_elements(const Tensor& self);
 void finish_in_place(const Tensor& self, const char* op, const Tensor& old, const Tensor& result, bool written);

@@ -551,8 +551,8 @@ auto unbiased_dims(const Tensor& input, OptionalDims dim, bool unbiased, bool ke
   return function(input, dim, unbiased ? 1 : 0, keepdim);
 }
 template <auto function>
-auto corrected(const Tensor& input, OptionalDims dim, const Scalar& correction, bool keepdim) {
-  return function(input, dim, correction.to_double(), keepdim);
+auto corrected(const Tensor& input, OptionalDims dim, const std::optional<Scalar>& correction, bool keepdim) {
+  return function(input, dim, correction ? correction->to_double() : 1, keepdim);
 }
 
 }  // namespace
@@ -667,6 +667,13 @@ Tensor trace(const Tensor& input) {
   return sum(as_strided(input, size, stride, input.storage_offset()));
 }
 
+namespace {
+// To no dimensions: as sum() does it, integers become int64.
+Tensor sum_to_size_op(const Tensor& input, IntSpan sizes) {
+  return sizes.empty() ? sum(input) : sum_to_size(input, sizes);
+}
+}  // namespace
+
 FASTNN_OPS(reduce) {
   constexpr unsigned both = op_fn | op_method;
   constexpr unsigned every = op_fn | op_method | op_out;
@@ -679,30 +686,30 @@ FASTNN_OPS(reduce) {
   op("amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor", &amin, every);
   op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)", &aminmax, every);
   op("max(Tensor input) -> Tensor", &max_of_all, every);
-  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, every);
   op("max(Tensor input, Tensor other) -> Tensor", &maximum, every);
+  op("max(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &max, every);
   op("min(Tensor input) -> Tensor", &min_of_all, every);
-  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, every);
   op("min(Tensor input, Tensor other) -> Tensor", &minimum, every);
+  op("min(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", &min, every);
   op("argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmax, every);
   op("argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor", &argmin, every);
   op("any(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", &any, every);
   op("all(Tensor input, int[1]? dim=None, bool keepdim=False) -> Tensor", &all, every);
   op("count_nonzero(Tensor input, int[1]? dim=None) -> Tensor", &count_nonzero, both);
-  op("var(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&var>,
+  op("var(Tensor input, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False) -> Tensor", &corrected<&var>,
      every);
   op("var(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", &unbiased_dims<&var>, every);
   op("var(Tensor input, bool unbiased) -> Tensor", &unbiased_all<&var>, both);
-  op("std(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> Tensor", &corrected<&std_dev>,
+  op("std(Tensor input, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False) -> Tensor", &corrected<&std_dev>,
      every);
   op("std(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> Tensor", &unbiased_dims<&std_dev>, every);
   op("std(Tensor input, bool unbiased) -> Tensor", &unbiased_all<&std_dev>, both);
-  op("var_mean(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> (Tensor, Tensor)",
+  op("var_mean(Tensor input, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False) -> (Tensor, Tensor)",
      &corrected<&var_mean>, op_fn);
   op("var_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)",
      &unbiased_dims<&var_mean>, op_fn);
   op("var_mean(Tensor input, bool unbiased) -> (Tensor, Tensor)", &unbiased_all<&var_mean>, op_fn);
-  op("std_mean(Tensor input, int[1]? dim=None, *, Scalar correction=1, bool keepdim=False) -> (Tensor, Tensor)",
+  op("std_mean(Tensor input, int[1]? dim=None, *, Scalar? correction=1, bool keepdim=False) -> (Tensor, Tensor)",
      &corrected<&std_mean>, op_fn);
   op("std_mean(Tensor input, int[1]? dim, bool unbiased, bool keepdim=False) -> (Tensor, Tensor)",
      &unbiased_dims<&std_mean>, op_fn);
@@ -713,7 +720,7 @@ FASTNN_OPS(reduce) {
   op("linalg.vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
      &linalg_vector_norm, op_fn | op_out);
   op("trace(Tensor input) -> Tensor", &trace, both);
-  op("sum_to_size(Tensor input, *int[] size) -> Tensor", &sum_to_size, op_method);
+  op("sum_to_size(Tensor input, *int[] size) -> Tensor", &sum_to_size_op, op_method);
 }
 
 }  // namespace fastnn

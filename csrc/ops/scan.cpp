@@ -197,6 +197,7 @@ Tensor diff(const Tensor& input, std::int64_t n, std::int64_t dim, const Tensor&
   FASTNN_CHECK(input.ndim() >= 1, ErrorKind::Runtime, "diff expects input to be at least one-dimensional");
   FASTNN_CHECK(n >= 0, ErrorKind::Runtime, "order must be non-negative but got ", n);
   const int at = wrap_dim(dim, input.ndim(), "diff");
+  if (n == 0) return clone(input);
   Tensor x = input;
   if (prepend.defined() || append.defined()) {
     std::vector<Tensor> parts;

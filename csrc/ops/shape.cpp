@@ -319,6 +319,14 @@ Tensor narrow(const Tensor& input, std::int64_t dim, std::int64_t start, std::in
   return slice(input, at, from, from + length, 1);
 }
 
+namespace {
+Tensor narrow_from_tensor(const Tensor& input, std::int64_t dim, const Tensor& start, std::int64_t length) {
+  FASTNN_CHECK(start.ndim() == 0 && is_integral(start.dtype()), ErrorKind::Runtime,
+               "start must be an 0-dim integral Tensor.");
+  return narrow(input, dim, start.item_int(), length);
+}
+}  // namespace
+
 Tensor detach(const Tensor& input) {
   Tensor out = input.detached();
   return out;
@@ -385,7 +393,7 @@ Tensor cat(TensorList tensors, std::int64_t dim) {
     if (!skipped(tensor) && first == nullptr) first = &tensor;
   }
   const DType dtype = promotion.result();
-  if (first == nullptr) return Tensor::empty(Dims{0}, dtype);
+  if (first == nullptr) first = tensors.data();  // all are skipped: their sum has no elements either
   const int at = wrap_dim(dim, first->ndim(), "cat");
   Dims sizes = first->sizes();
   sizes[at] = 0;
@@ -495,7 +503,7 @@ std::vector<Tensor> chunk(const Tensor& input, std::int64_t chunks, std::int64_t
 }
 
 std::vector<Tensor> unbind(const Tensor& input, std::int64_t dim) {
-  FASTNN_CHECK(input.ndim() > 0, ErrorKind::Runtime, "unbind: Dimension specified as 0 but tensor has no dimensions");
+  FASTNN_CHECK(input.ndim() > 0, ErrorKind::Index, "unbind: Dimension specified as 0 but tensor has no dimensions");
   const int at = wrap_dim(dim, input.ndim(), "unbind");
   std::vector<Tensor> parts;
   for (std::int64_t i = 0; i < input.sizes()[at]; ++i) {
@@ -614,6 +622,8 @@ Tensor roll(const Tensor& input, IntSpan shifts, IntSpan dims) {
                "shifts and dimensions must align. shifts: ", shifts.size(), ", dims:", dims.size());
   Tensor result = input;
   for (std::size_t i = 0; i < dims.size(); ++i) {
+    FASTNN_CHECK(input.ndim() > 0, ErrorKind::Index, "roll: Dimension specified as ", dims[i],
+                 " but tensor has no dimensions");
     const int at = wrap_dim(dims[i], input.ndim(), "roll");
     const std::int64_t n = input.sizes()[at];
     if (n == 0) continue;
@@ -709,6 +719,7 @@ FASTNN_OPS(shape) {
   op("squeeze(Tensor input, int[] dim) -> Tensor", &squeeze_dims, op_fn | op_method);
   op("unsqueeze(Tensor input, int dim) -> Tensor", &unsqueeze, op_fn | op_method);
   op("select(Tensor input, int dim, int index) -> Tensor", &select, op_fn | op_method);
+  op("narrow(Tensor input, int dim, Tensor start, int length) -> Tensor", &narrow_from_tensor, op_fn | op_method);
   op("narrow(Tensor input, int dim, int start, int length) -> Tensor", &narrow, op_fn | op_method);
   op("cat(Tensor[] tensors, int dim=0) -> Tensor", &cat, op_fn | op_out);
   op("concat(Tensor[] tensors, int dim=0) -> Tensor", &cat, op_fn | op_out);
@@ -717,7 +728,11 @@ FASTNN_OPS(shape) {
   op("split(Tensor input, int split_size_or_sections, int dim=0) -> Tensor[]", &split, op_fn | op_method);
   op("split(Tensor input, int[] split_size_or_sections, int dim=0) -> Tensor[]", &split_with_sizes, op_fn | op_method);
   op("split_with_sizes(Tensor input, int[] split_sizes, int dim=0) -> Tensor[]", &split_with_sizes, op_fn | op_method);
+  op("unsafe_split(Tensor input, int split_size, int dim=0) -> Tensor[]", &split, op_fn | op_method);
+  op("unsafe_split_with_sizes(Tensor input, int[] split_sizes, int dim=0) -> Tensor[]", &split_with_sizes,
+     op_fn | op_method);
   op("chunk(Tensor input, int chunks, int dim=0) -> Tensor[]", &chunk, op_fn | op_method);
+  op("unsafe_chunk(Tensor input, int chunks, int dim=0) -> Tensor[]", &chunk, op_fn | op_method);
   op("unbind(Tensor input, int dim=0) -> Tensor[]", &unbind, op_fn | op_method);
   op("flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor", &flatten, op_fn | op_method);
   op("unflatten(Tensor input, int dim, int[] sizes) -> Tensor", &unflatten, op_fn | op_method);
@@ -733,7 +748,6 @@ FASTNN_OPS(shape) {
   op("roll(Tensor input, int[1] shifts, int[1] dims=[]) -> Tensor", &roll, op_fn | op_method);
   op("diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor", &diagonal, op_fn | op_method);
   op("unfold(Tensor input, int dimension, int size, int step) -> Tensor", &unfold, op_method);
-  op("sum_to_size(Tensor input, *int[] size) -> Tensor", &sum_to_size, op_method);
 }
 
 }  // namespace fastnn

@@ -28,6 +28,7 @@ Tensor movedim(const Tensor& input, IntSpan source, IntSpan destination);
 Tensor diagonal(const Tensor& input, std::int64_t offset = 0, std::int64_t dim1 = 0, std::int64_t dim2 = 1);
 Tensor repeat(const Tensor& input, IntSpan repeats);
 Tensor flip(const Tensor& input, IntSpan dims);
+Tensor roll(const Tensor& input, IntSpan shifts, IntSpan dims);
 // The tensor itself, as a view.
 Tensor make_view_like(const Tensor& input);
 // Derivatives of views: zeros of `sizes` (or of the input's geometry) with the gradient in the view's place.

@@ -26,8 +26,18 @@ for _name in dir(_C):
 del _name
 
 from fastnn import _tensor as _tensor
+from fastnn._foreach import FUNCTIONS as _FOREACH
 from fastnn._functions import (
+    _assert,
+    _check,
+    _check_index,
+    _check_is_size,
+    _check_not_implemented,
+    _check_type,
+    _check_value,
     are_deterministic_algorithms_enabled,
+    as_strided_,
+    asarray,
     atleast_1d,
     atleast_2d,
     atleast_3d,
@@ -37,22 +47,29 @@ from fastnn._functions import (
     can_cast,
     cartesian_prod,
     column_stack,
+    detach,
+    detach_,
     dsplit,
     dstack,
     finfo,
     get_default_device,
+    get_device,
     hsplit,
     hstack,
     iinfo,
     is_complex,
     is_floating_point,
+    is_inference,
     is_nonzero,
+    is_same_size,
+    is_signed,
     is_storage,
     is_tensor,
     meshgrid,
     nonzero,
     numel,
     promote_types,
+    resize_as_,
     result_type,
     row_stack,
     set_default_device,
@@ -63,7 +80,23 @@ from fastnn._functions import (
     vstack,
 )
 from fastnn._products import chain_matmul, einsum, tensordot
+from fastnn._statistics import gradient, histogram, histogramdd, norm_except_dim, unravel_index, vander
+from fastnn._tensor_types import (
+    BFloat16Tensor,
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+    set_default_tensor_type,
+)
 from fastnn.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+
+globals().update(_FOREACH)
 
 __version__ = _C.__version__
 
@@ -74,10 +107,24 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
-    *("autograd", "fft", "finetune", "func", "linalg", "nn", "optim", "overrides", "random", "serialization"),
-    *("signal", "special", "utils"),
+    *("autograd", "distributions", "fft", "finetune", "func", "linalg", "nn", "optim", "overrides", "random"),
+    *("serialization", "signal", "special", "utils"),
 )
 _LAZY_NAMES = {
+    **dict.fromkeys(
+        (
+            "channel_shuffle",
+            "cosine_similarity",
+            "pairwise_distance",
+            "pdist",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "prelu",
+            "rrelu",
+            "rrelu_",
+        ),
+        "nn.functional",
+    ),
     "save": "serialization",
     "load": "serialization",
     "set_printoptions": "_tensor_str",

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
+    "as_strided_",
+    "asarray",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -23,23 +25,30 @@ __all__ = [
     "can_cast",
     "cartesian_prod",
     "column_stack",
+    "detach",
+    "detach_",
     "dsplit",
     "dstack",
     "finfo",
     "from_dlpack",
     "get_default_device",
+    "get_device",
     "hsplit",
     "hstack",
     "iinfo",
     "is_complex",
     "is_floating_point",
+    "is_inference",
     "is_nonzero",
+    "is_same_size",
+    "is_signed",
     "is_storage",
     "is_tensor",
     "meshgrid",
     "nonzero",
     "numel",
     "promote_types",
+    "resize_as_",
     "result_type",
     "row_stack",
     "set_default_device",
@@ -177,7 +186,6 @@ def meshgrid(*tensors: Tensor | Sequence[Tensor], indexing: str | None = None) -
         for place, one in enumerate(given)
     ]
     if swap:
-        grids = [one.transpose(0, 1) for one in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
@@ -252,14 +260,21 @@ def atleast_3d(*tensors: Any) -> Any:
     return _at_least(tensors, grow)
 
 
+def _check_some(name: str, tensors: Sequence[Tensor]) -> None:
+    if not tensors:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+
+
 def hstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Side by side: along dimension 1 (0 for 1-d tensors)."""
+    _check_some("hstack", tensors)
     grown = list(atleast_1d(tuple(tensors)))
     return _C.cat(grown, 0 if grown[0].dim() == 1 else 1, out=out)
 
 
 def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """On top of each other: along dimension 0."""
+    _check_some("vstack", tensors)
     return _C.cat(list(atleast_2d(tuple(tensors))), 0, out=out)
 
 
@@ -268,6 +283,7 @@ row_stack = vstack
 
 def dstack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
     """Behind each other: along dimension 2."""
+    _check_some("dstack", tensors)
     return _C.cat(list(atleast_3d(tuple(tensors))), 2, out=out)
 
 
@@ -277,7 +293,14 @@ def column_stack(tensors: Sequence[Tensor], *, out: Tensor | None = None) -> Ten
     return hstack(grown, out=out)
 
 
-def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(
+    input: Tensor,
+    indices_or_sections: int | Sequence[int] | Tensor | None = None,
+    dim: int = 0,
+    *,
+    indices: Sequence[int] | None = None,
+    sections: int | None = None,
+) -> tuple[Tensor, ...]:
     """Pieces along ``dim``: a number of nearly equal ones, or cut before the given indices.
 
     Example::
@@ -289,16 +312,21 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int] | Tenso
     if input.dim() == 0:
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     size = input.shape[dim]
-    if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
+    chosen = next((one for one in (indices_or_sections, indices, sections) if one is not None), None)
+    if isinstance(chosen, Tensor):
+        if chosen.dim() > 1 or chosen.dtype != _C.int64:
+            raise RuntimeError("tensor_split expected tensor_indices_or_sections to be 0-d or 1-d, of dtype long")
+        chosen = chosen.tolist()
+    if chosen is None:
+        raise TypeError("tensor_split(): missing argument 'indices_or_sections'")
+    if isinstance(chosen, int):
+        sections = chosen
         if sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
         each, larger = divmod(size, sections)
         cuts = [i * each + min(i, larger) for i in range(1, sections)]
     else:
-        cuts = [int(index) for index in indices_or_sections]
+        cuts = [int(index) for index in chosen]
     parts, start = [], 0
     for cut in [*cuts, size]:
         end = max(0, cut + size) if cut < 0 else min(cut, size)
@@ -316,7 +344,9 @@ def _split_along(
             f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.dim()} "
             "dimensions!"
         )
-    if isinstance(what, int) and input.shape[dim] % what:
+    if not isinstance(what, (int, tuple, list, Tensor)):
+        raise TypeError(f"{name}(): argument 'indices_or_sections' must be int or a list of ints, not {type(what)}")
+    if isinstance(what, int) and (what == 0 or input.shape[dim] % what):
         raise RuntimeError(
             f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} "
             f"is not divisible by the split_size {what}!"
@@ -434,6 +464,125 @@ def typename(obj: Any) -> str:
 
 
 from_dlpack = _C.from_dlpack
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: _C.dtype | None = None,
+    device: _DeviceLike = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of anything that has numbers; it shares the memory of tensors and arrays unless ``copy`` is True.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.asarray([1, 2, 3])
+        tensor([1, 2, 3])
+    """
+    known = obj.detach() if isinstance(obj, Tensor) and not requires_grad else obj
+    result = known if isinstance(known, Tensor) and copy is not True else _C.as_tensor(known, device=device)
+    if dtype is not None and result.dtype != dtype:
+        if copy is False:
+            raise ValueError("can't alias tensor with a different dtype")
+        result = result.to(dtype)
+    elif copy is True:
+        result = result.clone()
+    elif copy is False and not isinstance(obj, Tensor) and isinstance(obj, (list, tuple, int, float, bool)):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    return result.requires_grad_() if requires_grad and not result.requires_grad else result
+
+
+# --- methods as functions --------------------------------------------------------------------------------------------
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same memory without history; see :meth:`Tensor.detach`."""
+    return input.detach()
+
+
+def detach_(input: Tensor) -> Tensor:
+    """The tensor itself without its history; see :meth:`Tensor.detach_`."""
+    return input.detach_()
+
+
+def get_device(input: Tensor) -> int:
+    """-1, the index of the CPU."""
+    return input.get_device()
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are equal."""
+    return input.shape == other.shape
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype of ``input`` has negative numbers."""
+    return input.dtype.is_signed
+
+
+def is_inference(input: Tensor) -> bool:
+    """Whether the tensor was made in inference mode."""
+    return input.is_inference()
+
+
+def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: _C.memory_format | None = None) -> Tensor:
+    """``input`` in the shape of ``the_template``; see :meth:`Tensor.resize_as_`."""
+    return input.resize_as_(the_template, memory_format=memory_format)
+
+
+def as_strided_(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+    """Another geometry over the same memory, in place; see :meth:`Tensor.as_strided`."""
+    return input.as_strided_(size, stride, storage_offset)
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _assert(condition: Any, message: str) -> None:
+    """Raises AssertionError unless the condition holds."""
+    assert condition, message
+
+
+def _check_with(error_type: type[Exception], cond: bool, message: Callable[[], str] | None = None) -> None:
+    if not isinstance(cond, bool):
+        raise TypeError(f"cond must be a bool, but got {type(cond)}")
+    if not cond:
+        raise error_type("Expected cond to be True, but got False." if message is None else str(message()))
+
+
+def _check(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """Raises RuntimeError unless the condition holds."""
+    _check_with(RuntimeError, cond, message)
+
+
+def _check_index(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """Raises IndexError unless the condition holds."""
+    _check_with(IndexError, cond, message)
+
+
+def _check_value(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """Raises ValueError unless the condition holds."""
+    _check_with(ValueError, cond, message)
+
+
+def _check_type(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """Raises TypeError unless the condition holds."""
+    _check_with(TypeError, cond, message)
+
+
+def _check_not_implemented(cond: bool, message: Callable[[], str] | None = None) -> None:
+    """Raises NotImplementedError unless the condition holds."""
+    _check_with(NotImplementedError, cond, message)
+
+
+def _check_is_size(i: int, message: Callable[[], str] | None = None, *, max: int | None = None) -> None:
+    """Raises RuntimeError unless ``i`` can be a size."""
+    _check(i >= 0, message)
+    _check(max is None or i <= max, message)
+
 
 # --- switches --------------------------------------------------------------------------------------------------------
 

@@ -353,6 +353,93 @@ def apply_(self: Tensor, function: Callable[[Any], _Scalar]) -> Tensor:
     return self
 
 
+def map_(self: Tensor, tensor: Tensor, function: Callable[[Any, Any], _Scalar]) -> Tensor:
+    """Replace each element by ``function(element, other)``, with the elements of ``tensor``; slow."""
+    return _map(self, function, [tensor])
+
+
+def map2_(self: Tensor, x: Tensor, y: Tensor, function: Callable[[Any, Any, Any], _Scalar]) -> Tensor:
+    """Replace each element by ``function(element, of_x, of_y)``; slow."""
+    return _map(self, function, [x, y])
+
+
+def _map(self: Tensor, function: Callable[..., _Scalar], others: Sequence[Tensor]) -> Tensor:
+    columns = [one.detach().expand(self.shape).reshape(-1).tolist() for one in (self, *others)]
+    flat = [function(*values) for values in zip(*columns, strict=True)]
+    with _no_grad():
+        self.copy_(_C.tensor(flat, dtype=self.dtype).reshape(tuple(self.shape)))
+    return self
+
+
+def fill_diagonal_(self: Tensor, fill_value: _Scalar, wrap: bool = False) -> Tensor:
+    """Set the main diagonal; with ``wrap`` a new one begins below each that ends in a tall matrix.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.zeros(2, 3).fill_diagonal_(5)
+        tensor([[5., 0., 0.],
+                [0., 5., 0.]])
+    """
+    if self.dim() < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.dim() > 2:
+        if len(set(self.shape)) > 1:
+            raise RuntimeError("all dimensions of input must be of equal length")
+        self.as_strided((self.shape[0],), (sum(self.stride()),), self.storage_offset()).fill_(fill_value)
+        return self
+    height, width = self.shape
+    for start in range(0, height, width + 1) if wrap else [0]:
+        self.narrow(0, start, min(width, height - start)).diagonal().fill_(fill_value)
+    return self
+
+
+def histogram(
+    self: Tensor,
+    bins: int | Tensor = 100,
+    *,
+    range: tuple[float, float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> Any:
+    """How many elements lie in each interval, and the borders; see :func:`fastnn.histogram`."""
+    from ._statistics import histogram as count
+
+    return count(self, bins, range=range, weight=weight, density=density)
+
+
+def dim_order(self: Tensor) -> tuple[int, ...]:
+    """The dimensions from the outermost in memory to the innermost.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.empty(2, 3).t().dim_order()
+        (1, 0)
+    """
+    return tuple(sorted(range(self.dim()), key=lambda dim: self.stride()[dim], reverse=True))
+
+
+def is_nonzero(self: Tensor) -> bool:
+    """Whether a one-element tensor is not zero."""
+    from ._functions import is_nonzero as check
+
+    return check(self)
+
+
+def storage_type(self: Tensor) -> type:
+    """The type of the tensor's storage."""
+    return type(self.untyped_storage())
+
+
+def _positive(self: Tensor) -> Tensor:
+    return _C.positive(self)
+
+
+def _complex(self: Tensor) -> complex:
+    return complex(self.item())
+
+
 def _no_grad() -> Any:
     from .autograd.grad_mode import no_grad
 
@@ -396,6 +483,7 @@ _NOT_OVERRIDABLE = {"__iter__", "__reduce_ex__", "__torch_function__"}
 
 
 def _install() -> None:
+    from ._functions import dsplit, hsplit, tensor_split, vsplit
     from ._tensor_pickle import _deepcopy_, _reduce_ex_
 
     _C._set_tensor_constructor(_construct)
@@ -418,6 +506,19 @@ def _install() -> None:
         "__array_wrap__": _array_wrap,
         "__deepcopy__": _deepcopy_,
         "__reduce_ex__": _reduce_ex_,
+        "__pos__": _positive,
+        "__complex__": _complex,
+        "tensor_split": tensor_split,
+        "hsplit": hsplit,
+        "vsplit": vsplit,
+        "dsplit": dsplit,
+        "histogram": histogram,
+        "map_": map_,
+        "map2_": map2_,
+        "fill_diagonal_": fill_diagonal_,
+        "dim_order": dim_order,
+        "is_nonzero": is_nonzero,
+        "storage_type": storage_type,
         "storage": _storage,
         "resize_": resize_,
         "resize_as_": resize_as_,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
+from . import _sizes
 from ._functional.activation import (
     alpha_dropout,
     dropout1d,
@@ -17,7 +18,7 @@ from ._functional.activation import (
     rrelu,
 )
 from ._functional.attention import multi_head_attention_forward
-from ._functional.distance import cosine_similarity, normalize, pairwise_distance
+from ._functional.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from ._functional.folding import fold, unfold
 from ._functional.loss import (
     cosine_embedding_loss,
@@ -43,11 +44,21 @@ from ._functional.pooling import (
     adaptive_avg_pool3d,
     adaptive_max_pool2d,
     adaptive_max_pool3d,
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
     lp_pool1d,
     lp_pool2d,
+    lp_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
 )
 from ._functional.vision import (
+    affine_grid,
     channel_shuffle,
+    grid_sample,
     interpolate,
     pixel_shuffle,
     pixel_unshuffle,
@@ -55,6 +66,9 @@ from ._functional.vision import (
     upsample_bilinear,
     upsample_nearest,
 )
+
+# Layers written for PyTorch import these from here.
+_single, _pair, _triple = _sizes.single, _sizes.pair, _sizes.triple
 
 # Implemented in C++ under these very signatures.
 adaptive_avg_pool1d = _nn.adaptive_avg_pool1d
@@ -74,9 +88,11 @@ conv_transpose1d = _nn.conv_transpose1d
 conv_transpose2d = _nn.conv_transpose2d
 conv_transpose3d = _nn.conv_transpose3d
 cross_entropy = _nn.cross_entropy
+ctc_loss = _nn.ctc_loss
 dropout = _nn.dropout
 elu = _nn.elu
 embedding = _nn.embedding
+embedding_bag = _nn.embedding_bag
 gelu = _nn.gelu
 group_norm = _nn.group_norm
 hardshrink = _nn.hardshrink
@@ -239,13 +255,77 @@ def max_pool2d_with_indices(
     return max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
 
 
+def max_pool3d_with_indices(
+    input: Tensor,
+    kernel_size: int,
+    stride: int | None = None,
+    padding: int = 0,
+    dilation: int = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """`max_pool3d` that always returns the indices too.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.max_pool3d_with_indices(fastnn.arange(8.0).reshape(1, 2, 2, 2), 2)[1]
+        tensor([[[[7]]]])
+    """
+    return max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
+
+
+def adaptive_max_pool1d_with_indices(
+    input: Tensor, output_size: int, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool1d` that always returns the indices too.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.adaptive_max_pool1d_with_indices(fastnn.tensor([[1.0, 3.0, 2.0, 4.0]]), 2)[1]
+        tensor([[1, 3]])
+    """
+    return adaptive_max_pool1d(input, output_size, return_indices=True)
+
+
+def adaptive_max_pool2d_with_indices(
+    input: Tensor, output_size: int, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool2d` that always returns the indices too.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.adaptive_max_pool2d_with_indices(fastnn.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 1)[1]
+        tensor([[[3]]])
+    """
+    both: tuple[Tensor, Tensor] = adaptive_max_pool2d(input, output_size, return_indices=True)
+    return both
+
+
+def adaptive_max_pool3d_with_indices(
+    input: Tensor, output_size: int, return_indices: bool = False
+) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool3d` that always returns the indices too.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.adaptive_max_pool3d_with_indices(fastnn.arange(8.0).reshape(1, 2, 2, 2), 1)[1]
+        tensor([[[[7]]]])
+    """
+    both: tuple[Tensor, Tensor] = adaptive_max_pool3d(input, output_size, return_indices=True)
+    return both
+
+
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -266,6 +346,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -273,11 +354,17 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -300,12 +387,17 @@ __all__ = [
     "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
     "max_pool2d_with_indices",
     "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_head_attention_forward",
@@ -317,6 +409,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

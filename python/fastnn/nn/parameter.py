@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Self
 
-__all__ = ["Buffer", "Parameter"]
+    from fastnn._C import device as Device
+    from fastnn._C import dtype as DType
+
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "is_lazy"]
 
 
 class Parameter(Tensor):
@@ -81,3 +86,130 @@ class Buffer(Tensor):
     if TYPE_CHECKING:
 
         def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None: ...
+
+
+class UninitializedTensorMixin:
+    """A tensor whose shape is not known yet."""
+
+    cls_to_become: type[Tensor]
+
+    def materialize(self, shape: Sequence[int], device: Device | str | None = None, dtype: DType | None = None) -> None:
+        """Give it a shape, with values that are still to be set; it becomes a Parameter or a Buffer.
+
+        Args:
+            shape: the shape.
+            device, dtype: of the tensor; those of the uninitialized one by default.
+
+        Example:
+            >>> import fastnn; from fastnn import nn
+            >>> weight = nn.UninitializedParameter()
+            >>> weight.materialize((2, 3))
+            >>> type(weight).__name__, tuple(weight.shape)
+            ('Parameter', (2, 3))
+        """
+        assert isinstance(self, Tensor)
+        self.data = _C.empty(tuple(shape), device=device, dtype=self.dtype if dtype is None else dtype)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self) -> _C.Size:
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in "
+            "`load_state_dict` when trying to load an uninitialized parameter into an initialized one. "
+            "Call `forward` to initialize the parameters before accessing their attributes."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        assert isinstance(self, Tensor)
+        return type(self), (self.requires_grad,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        assert isinstance(self, Tensor)
+        made: Any = type(self)
+        return memo.setdefault(id(self), made(self.requires_grad, None, self.dtype))
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: ignore[misc]
+    """A Parameter whose shape a module finds out from its first input.
+
+    Args:
+        requires_grad: whether gradients will be computed for it. Default: True.
+        device, dtype: of the parameter it becomes.
+
+    Raises:
+        RuntimeError: its shape is asked for.
+
+    Example:
+        >>> from fastnn import nn
+        >>> nn.UninitializedParameter()
+        <UninitializedParameter>
+    """
+
+    cls_to_become = Parameter
+
+    def __new__(
+        cls, requires_grad: bool = True, device: Device | str | None = None, dtype: DType | None = None
+    ) -> Self:
+        parameter: Self = Tensor._make_subclass(cls, _C.empty(0, device=device, dtype=dtype), requires_grad)
+        return parameter
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, requires_grad: bool = True, device: Device | str | None = None, dtype: DType | None = None
+        ) -> None: ...
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Buffer):  # type: ignore[misc]
+    """A buffer whose shape a module finds out from its first input.
+
+    Args:
+        requires_grad: whether gradients will be computed for it. Default: False.
+        device, dtype: of the buffer it becomes.
+        persistent: whether it is part of the module's `state_dict`. Default: True.
+
+    Raises:
+        RuntimeError: its shape is asked for.
+
+    Example:
+        >>> from fastnn import nn
+        >>> nn.UninitializedBuffer()
+        <UninitializedBuffer>
+    """
+
+    cls_to_become = Buffer
+
+    def __new__(
+        cls,
+        requires_grad: bool = False,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+        persistent: bool = True,
+    ) -> Self:
+        buffer: Self = Tensor._make_subclass(cls, _C.empty(0, device=device, dtype=dtype), requires_grad)
+        buffer.persistent = persistent
+        return buffer
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            requires_grad: bool = False,
+            device: Device | str | None = None,
+            dtype: DType | None = None,
+            persistent: bool = True,
+        ) -> None: ...
+
+
+def is_lazy(param: Any) -> bool:
+    """Whether the shape of a parameter or buffer is not known yet.
+
+    Example:
+        >>> from fastnn import nn
+        >>> nn.parameter.is_lazy(nn.LazyLinear(3).weight)
+        True
+    """
+    return isinstance(param, UninitializedTensorMixin)

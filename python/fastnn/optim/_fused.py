@@ -103,6 +103,17 @@ def as_number(entry: dict[str, Any], key: str) -> None:
         entry[key] = number(entry[key])
 
 
+def filled(param: Tensor, value: float) -> Tensor:
+    """A state that starts at a number; of complex parameters both parts do."""
+    return _C.full_like(param, complex(value, value) if param.is_complex() else value)
+
+
+def refuse_complex(optimizer: object, params: list[Tensor]) -> None:
+    """An optimizer that treats a parameter as a matrix, or its rows, has no meaning for complex ones."""
+    if any(param.is_complex() for param in params):
+        raise RuntimeError(f"{type(optimizer).__name__} does not support complex parameters")
+
+
 def column(entries: list[dict[str, Any]], key: str) -> list[Tensor]:
     """One state of each parameter."""
     return [entry[key] for entry in entries]

@@ -9,7 +9,7 @@ from fastnn import _C
 from fastnn._functions import finfo
 from fastnn.autograd.grad_mode import no_grad
 
-from ._fused import FusedOptimizer, decays, number
+from ._fused import FusedOptimizer, decays, number, refuse_complex
 from .optimizer import _plain
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class Adafactor(FusedOptimizer):
     def _launch(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], entries: list[dict[str, Any]]
     ) -> None:
+        refuse_complex(self, params)
         with no_grad():
             for param, grad, entry in zip(params, grads, entries, strict=True):
                 _step_one(group, param, grad, entry)

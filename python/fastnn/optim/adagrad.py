@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _C
 
-from ._fused import FusedOptimizer, column, decayed, number
+from ._fused import FusedOptimizer, column, decayed, filled, number
 from .optimizer import _check_implementation, _check_rate, _plain
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Adagrad(FusedOptimizer):
 
     def _start(self, entry: dict[str, Any], param: Tensor, group: dict[str, Any]) -> None:
         entry["step"] = number(0)
-        entry["sum"] = _C.full_like(param, group["initial_accumulator_value"])
+        entry["sum"] = filled(param, group["initial_accumulator_value"])
 
     def _launch(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], entries: list[dict[str, Any]]

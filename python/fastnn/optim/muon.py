@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _C
 from fastnn.autograd.grad_mode import no_grad
 
-from ._fused import FusedOptimizer
+from ._fused import FusedOptimizer, refuse_complex
 from .optimizer import _plain
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Muon(FusedOptimizer):
     def _launch(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], entries: list[dict[str, Any]]
     ) -> None:
+        refuse_complex(self, params)
         lr, momentum = _plain(group["lr"]), group["momentum"]
         with no_grad():
             for param, grad, entry in zip(params, grads, entries, strict=True):

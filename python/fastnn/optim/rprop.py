@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _C
 
-from ._fused import FusedOptimizer, column, number
+from ._fused import FusedOptimizer, column, filled, number
 from .optimizer import _check_rate, _plain
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Rprop(FusedOptimizer):
     def _start(self, entry: dict[str, Any], param: Tensor, group: dict[str, Any]) -> None:
         entry["step"] = number(0)
         entry["prev"] = _C.zeros_like(param)
-        entry["step_size"] = _C.full_like(param, _plain(group["lr"]))
+        entry["step_size"] = filled(param, _plain(group["lr"]))
 
     def _launch(
         self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], entries: list[dict[str, Any]]

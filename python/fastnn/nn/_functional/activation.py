@@ -39,6 +39,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
                 "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
                 f"{weight.numel()} and channel size = {channels}."
             )
+    if weight.dim() > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
     if input.dim() > 1:
         weight = weight.reshape((1, -1) + (1,) * (input.dim() - 2))
     elif input.dim() == 0:
@@ -58,6 +60,8 @@ def rrelu(
         >>> F.rrelu(fastnn.tensor([-1.0, 2.0]), 0.1, 0.3)
         tensor([-0.2000,  2.0000])
     """
+    if lower > upper:
+        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
     if not training:
         return _nn.leaky_relu(input, (lower + upper) / 2, inplace)
     # One float64 draw for each element that needs one: the numbers that PyTorch draws.

@@ -44,3 +44,32 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
         tensor([5.0000])
     """
     return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm distances between all pairs of rows: those of row 0 first, then of row 1 with the later ones, ...
+
+    Args:
+        input: shape (N, M).
+        p: at least 0; 0 counts the columns that differ.
+
+    Shape:
+        The result is (N * (N - 1) / 2,).
+
+    Raises:
+        RuntimeError: `input` is not a matrix of floats, or `p` is negative.
+
+    Example:
+        >>> import fastnn; from fastnn.nn import functional as F
+        >>> F.pdist(fastnn.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+        tensor([5.0000, 1.0000, 4.2426])
+    """
+    if input.dim() != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
+    if not input.is_floating_point():
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    order = _C.arange(input.size(0))
+    first, second = (order.unsqueeze(1) < order.unsqueeze(0)).nonzero(as_tuple=True)
+    return (input[first] - input[second]).norm(p, -1)

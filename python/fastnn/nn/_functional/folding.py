@@ -38,7 +38,7 @@ def unfold(input: Tensor, kernel_size: Size, dilation: Size = 1, padding: Size =
     x = input if input.dim() == 4 else input.unsqueeze(0)
     pad_h, pad_w = ntuple(padding, 2)
     x = pad(x, [pad_w, pad_w, pad_h, pad_h])
-    flat = x.reshape(x.size(0), x.size(1), -1).index_select(2, columns.reshape(-1))
+    flat = x.flatten(2).index_select(2, columns.reshape(-1))
     result = flat.reshape(x.size(0), x.size(1) * columns.size(0), columns.size(1))
     return result if input.dim() == 4 else result.squeeze(0)
 

@@ -470,14 +470,24 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
-    index = target.unsqueeze(-1)
-    violation = (margin - input.gather(-1, index) + input).clamp(min=0)
+    check_reduction(reduction)
+    scores = input if input.dim() == 2 else input.reshape(1, -1)
+    if input.dim() > 2 or scores.size(-1) == 0:
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
+    if target.dim() > 1 or target.numel() != scores.size(0):
+        raise RuntimeError(f"inconsistent target size, expected {scores.size(0)} but got {list(target.shape)}")
+    index = target.reshape(-1, 1)
+    violation = (margin - scores.gather(-1, index) + scores).clamp(min=0)
     if p == 2:
         violation = violation * violation
     if weight is not None:
-        violation = violation * weight[target].unsqueeze(-1)
-    others = _C.ones_like(input).scatter(-1, index, 0.0)
-    return reduced((violation * others).sum(-1) / input.size(-1), reduction)
+        if weight.numel() != scores.size(-1):
+            raise RuntimeError(f"inconsistent weight size, expected {scores.size(-1)} but got {list(weight.shape)}")
+        violation = violation * weight[index]
+    violation = violation.scatter(-1, index, 0.0)
+    return reduced((violation.sum(-1) / scores.size(-1)).reshape(target.shape), reduction)
 
 
 def multilabel_margin_loss(
@@ -499,8 +509,15 @@ def multilabel_margin_loss(
         tensor(0.3500)
     """
     reduction = reduction_name(size_average, reduce, reduction)
-    scores = input if input.dim() == 2 else input.unsqueeze(0)
-    labels = target if target.dim() == 2 else target.unsqueeze(0)
+    check_reduction(reduction)
+    if input.dim() > 2 or (input.dim() > 0 and input.size(-1) == 0):
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
+    if input.shape != target.shape and not input.numel() == target.numel() == 1:
+        raise RuntimeError(f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}")
+    scores = input if input.dim() == 2 else input.reshape(1, -1)
+    labels = target if target.dim() == 2 else target.reshape(1, -1)
     valid = (labels < 0).to(_C.int64).cumsum(-1) == 0
     safe = _C.where(valid, labels, _C.zeros_like(labels))
     is_label = _C.zeros_like(scores).scatter_add(-1, safe, valid.to(scores.dtype)) > 0

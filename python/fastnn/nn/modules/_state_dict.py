@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastnn import no_grad
 from fastnn._C import Tensor
 
-from ..parameter import Parameter
+from ..parameter import Parameter, is_lazy
 from ._hooks import RemovableHandle
 
 if TYPE_CHECKING:
@@ -273,6 +273,8 @@ class StateDictMixin:
                 continue
             if target.dim() == 0 and source.dim() == 1 and source.numel() > 0:
                 source = source[0]  # scalars were once saved with shape (1,)
+            if is_lazy(target):  # and so is the source, or the module would have given this one its shape
+                continue
             if source.shape != target.shape:
                 error_msgs.append(
                     f"size mismatch for {key}: copying a param with shape {source.shape} from checkpoint, "

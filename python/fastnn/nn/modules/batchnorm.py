@@ -9,7 +9,8 @@ from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter
+from .lazy import LazyModuleMixin, materialize
 from .module import Module
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "SyncBatchNorm",
 ]
 
@@ -371,3 +378,141 @@ class InstanceNorm3d(_InstanceNorm):
     """
 
     spatial = 3
+
+
+# --- without num_features ---
+
+
+class _LazyNormBase(LazyModuleMixin, _NormBase):
+    """A normalisation that takes `num_features` from its first input."""
+
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(0, eps, momentum, False, False, bias=False)
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        if affine:
+            self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if affine and bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+        if track_running_stats:
+            # In the places of those that are None, so that the order in state_dict() stays.
+            self._buffers["running_mean"] = UninitializedBuffer(device=device, dtype=dtype)
+            self._buffers["running_var"] = UninitializedBuffer(device=device, dtype=dtype)
+            self._buffers["num_batches_tracked"] = _C.tensor(0, dtype=_C.int64)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.num_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor) -> None:
+        if self.has_uninitialized_params():
+            self.num_features = input.shape[1]
+            for value in (self.weight, self.bias, self.running_mean, self.running_var):
+                materialize(value, (self.num_features,))
+            self.reset_parameters()
+
+
+class LazyBatchNorm1d(_LazyNormBase, BatchNorm1d):
+    """A `BatchNorm1d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `BatchNorm1d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyBatchNorm1d()(fastnn.randn(4, 3, 5)).shape
+        torch.Size([4, 3, 5])
+    """
+
+    cls_to_become = BatchNorm1d
+
+
+class LazyBatchNorm2d(_LazyNormBase, BatchNorm2d):
+    """A `BatchNorm2d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `BatchNorm2d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyBatchNorm2d()(fastnn.randn(4, 3, 5, 5)).shape
+        torch.Size([4, 3, 5, 5])
+    """
+
+    cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(_LazyNormBase, BatchNorm3d):
+    """A `BatchNorm3d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `BatchNorm3d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyBatchNorm3d()(fastnn.randn(2, 3, 4, 4, 4)).shape
+        torch.Size([2, 3, 4, 4, 4])
+    """
+
+    cls_to_become = BatchNorm3d
+
+
+class LazyInstanceNorm1d(_LazyNormBase, InstanceNorm1d):
+    """A `InstanceNorm1d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `InstanceNorm1d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyInstanceNorm1d()(fastnn.randn(4, 3, 5)).shape
+        torch.Size([4, 3, 5])
+    """
+
+    cls_to_become = InstanceNorm1d
+
+
+class LazyInstanceNorm2d(_LazyNormBase, InstanceNorm2d):
+    """A `InstanceNorm2d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `InstanceNorm2d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyInstanceNorm2d()(fastnn.randn(4, 3, 5, 5)).shape
+        torch.Size([4, 3, 5, 5])
+    """
+
+    cls_to_become = InstanceNorm2d
+
+
+class LazyInstanceNorm3d(_LazyNormBase, InstanceNorm3d):
+    """A `InstanceNorm3d` that takes `num_features` from its first input, and then is one.
+
+    Args:
+        eps, momentum, affine, track_running_stats, device, dtype, bias: as for `InstanceNorm3d`, but by default there
+            are weights and running statistics.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyInstanceNorm3d()(fastnn.randn(2, 3, 4, 4, 4)).shape
+        torch.Size([2, 3, 4, 4, 4])
+    """
+
+    cls_to_become = InstanceNorm3d

@@ -10,8 +10,9 @@ from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
-from ..parameter import Parameter
-from ._sizes import _per_dimension
+from .._sizes import _per_dimension
+from ..parameter import Parameter, UninitializedParameter
+from .lazy import LazyModuleMixin, materialize
 from .module import Module
 
 if TYPE_CHECKING:
@@ -22,7 +23,20 @@ if TYPE_CHECKING:
 
     Size = int | Sequence[int]
 
-__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+]
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -375,3 +389,152 @@ class ConvTranspose3d(_ConvTransposeNd):
     """
 
     spatial = 3
+
+
+# --- without in_channels ---
+
+
+class _LazyConvNd(LazyModuleMixin, _ConvNd):
+    """What the lazy convolutions share."""
+
+    def _without_input(self, out_channels: int, bias: bool, device: Device | str | None, dtype: DType | None) -> None:
+        self.out_channels = out_channels
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.in_channels != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
+        if not self.has_uninitialized_params():
+            return
+        batched = input.dim() == self.spatial + 2
+        if not batched and input.dim() != self.spatial + 1:
+            raise RuntimeError(
+                f"Expected {self.spatial + 1}D (unbatched) or {self.spatial + 2}D (batched) input to "
+                f"{type(self).__name__}, but got input of size: {input.shape}"
+            )
+        self.in_channels = input.shape[1 if batched else 0]
+        if self.in_channels % self.groups != 0:
+            raise ValueError("in_channels must be divisible by groups")
+        first, second = self.out_channels, self.in_channels
+        if self.transposed:
+            first, second = second, first
+        materialize(self.weight, (first, second // self.groups, *self.kernel_size))
+        materialize(self.bias, (self.out_channels,))
+        self.reset_parameters()
+
+
+class _LazyConv(_LazyConvNd, _Conv):
+    """The constructor of the lazy convolutions."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode)
+        self._without_input(out_channels, bias, device, dtype)
+
+
+class _LazyConvTranspose(_LazyConvNd, _ConvTransposeNd):
+    """The constructor of the lazy transposed convolutions."""
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        padding_mode: str = "zeros",
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(0, 0, kernel_size, stride, padding, output_padding, groups, False, dilation, padding_mode)
+        self._without_input(out_channels, bias, device, dtype)
+
+
+class LazyConv1d(_LazyConv, Conv1d):
+    """A `Conv1d` that takes `in_channels` from its first input, and then is one; arguments as there.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyConv1d(8, 3)(fastnn.randn(2, 4, 9)).shape
+        torch.Size([2, 8, 7])
+    """
+
+    cls_to_become = Conv1d
+
+
+class LazyConv2d(_LazyConv, Conv2d):
+    """A `Conv2d` that takes `in_channels` from its first input, and then is one; arguments as there.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyConv2d(8, 3)(fastnn.randn(2, 4, 9, 9)).shape
+        torch.Size([2, 8, 7, 7])
+    """
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(_LazyConv, Conv3d):
+    """A `Conv3d` that takes `in_channels` from its first input, and then is one; arguments as there.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyConv3d(8, 3)(fastnn.randn(2, 4, 5, 5, 5)).shape
+        torch.Size([2, 8, 3, 3, 3])
+    """
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose1d(_LazyConvTranspose, ConvTranspose1d):
+    """A `ConvTranspose1d` that takes `in_channels` from its first input, and then is one; arguments as there.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyConvTranspose1d(8, 3)(fastnn.randn(2, 4, 9)).shape
+        torch.Size([2, 8, 11])
+    """
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
+    """A `ConvTranspose2d` that takes `in_channels` from its first input, and then is one; arguments as there.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyConvTranspose2d(8, 3)(fastnn.randn(2, 4, 9, 9)).shape
+        torch.Size([2, 8, 11, 11])
+    """
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
+    """A `ConvTranspose3d` that takes `in_channels` from its first input, and then is one; arguments as there.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyConvTranspose3d(8, 3)(fastnn.randn(2, 4, 5, 5, 5)).shape
+        torch.Size([2, 8, 7, 7, 7])
+    """
+
+    cls_to_become = ConvTranspose3d

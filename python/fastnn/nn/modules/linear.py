@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _C
+from fastnn import _C, no_grad
 from fastnn._C import Tensor
 
 from .. import functional as F
 from .. import init
-from ..parameter import Parameter
+from ..parameter import Parameter, UninitializedParameter
+from .lazy import LazyModuleMixin, materialize
 from .module import Module
 
 if TYPE_CHECKING:
     from fastnn._C import device as Device
     from fastnn._C import dtype as DType
 
-__all__ = ["Bilinear", "Identity", "Linear"]
+__all__ = ["Bilinear", "Identity", "LazyLinear", "Linear"]
 
 
 class Identity(Module):
@@ -96,6 +97,55 @@ class Linear(Module):
 
 class NonDynamicallyQuantizableLinear(Linear):
     """A Linear under the name that PyTorch gives the output projection of its attention."""
+
+
+class LazyLinear(LazyModuleMixin, Linear):
+    """A `Linear` that takes `in_features` from its first input, and then is one.
+
+    Args:
+        out_features: size of the last dimension of the output.
+        bias: whether there is a bias. Default: True.
+        device, dtype: of the parameters.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.LazyLinear(30)(fastnn.randn(128, 20)).shape
+        torch.Size([128, 30])
+    """
+
+    cls_to_become = Linear
+
+    def __init__(
+        self,
+        out_features: int,
+        bias: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(0, 0, False)
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        self.out_features = out_features
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.in_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Tensor) -> None:
+        if self.has_uninitialized_params():
+            with no_grad():
+                self.in_features = input.shape[-1]
+                materialize(self.weight, (self.out_features, self.in_features))
+                materialize(self.bias, (self.out_features,))
+                self.reset_parameters()
+        if self.in_features == 0:  # the parameters were loaded
+            if input.shape[-1] != self.weight.shape[-1]:
+                raise AssertionError(
+                    f"The in_features inferred from input: {input.shape[-1]} is not equal to in_features from "
+                    f"self.weight: {self.weight.shape[-1]}"
+                )
+            self.in_features = input.shape[-1]
 
 
 class Bilinear(Module):

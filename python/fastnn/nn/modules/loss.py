@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from fastnn._C import Tensor
 
@@ -12,11 +13,12 @@ from .distance import PairwiseDistance
 from .module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
@@ -30,6 +32,7 @@ __all__ = [
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "NLLLoss",
+    "NLLLoss2d",
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
@@ -220,6 +223,26 @@ class NLLLoss(_WeightedLoss):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
         )
+
+
+class NLLLoss2d(NLLLoss):
+    """Old name of `NLLLoss`."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        warnings.warn(
+            "NLLLoss2d has been deprecated. Please use NLLLoss instead as a drop-in replacement and see "
+            "https://pytorch.org/docs/main/nn.html#torch.nn.NLLLoss for more details.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
 class PoissonNLLLoss(_Loss):
@@ -581,3 +604,44 @@ class TripletMarginWithDistanceLoss(_Loss):
             swap=self.swap,
             reduction=self.reduction,
         )
+
+
+class CTCLoss(_Loss):
+    """The loss of an unaligned sequence of labels: minus the log-probability of all alignments together.
+
+    Args:
+        blank: the class of "no label". Default: 0.
+        reduction: "none", "sum", or "mean": over the batch, after division by the lengths of the targets.
+        zero_infinity: whether an infinite loss, of a target too long for its input, counts as 0, with a gradient
+            of 0. Default: False.
+
+    Shape:
+        Log-probabilities (T, N, C) or (T, C); targets (N, S), or all in a row (sum of target_lengths,);
+        input_lengths and target_lengths (N,) or ().
+
+    Graves et al., Connectionist Temporal Classification (2006).
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> p = fastnn.full((2, 1, 3), 1 / 3).log()
+        >>> nn.CTCLoss()(p, fastnn.tensor([[1]]), fastnn.tensor([2]), fastnn.tensor([1])).exp()
+        tensor(3.)
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(
+        self,
+        log_probs: Tensor,
+        targets: Tensor,
+        input_lengths: Tensor | Sequence[int],
+        target_lengths: Tensor | Sequence[int],
+    ) -> Tensor:
+        loss: Any = F.ctc_loss  # takes both lengths as tensors, or both as lists
+        result: Tensor = loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )
+        return result

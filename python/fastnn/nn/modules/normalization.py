@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastnn._C import device as Device
     from fastnn._C import dtype as DType
 
-__all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+__all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
 def _as_shape(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -243,3 +243,38 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """`x / (k + alpha / size * sum of x**2 over neighbouring channels)**beta`, the old form of `LocalResponseNorm`.
+
+    The sum goes over `(size - 1) // 2` channels on either side. As in PyTorch, the first channel stays in the sums of
+    all channels behind those.
+
+    Args:
+        size, alpha, beta, k: see the formula. Defaults: 1e-4, 0.75, 1.
+
+    Shape:
+        Input and output (N, C, H, W).
+
+    Raises:
+        ValueError: in the forward pass, the input is not 4-D.
+
+    Example:
+        >>> import fastnn; from fastnn import nn
+        >>> nn.CrossMapLRN2d(2)(fastnn.ones(1, 3, 2, 2)).shape
+        torch.Size([1, 3, 2, 2])
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
+        reach = (self.size - 1) // 2
+        squares = (input * input).flatten(2)
+        sums = F.pad(squares, (0, 0, reach, reach)).unfold(1, 2 * reach + 1, 1).sum(-1)
+        behind = (_C.arange(input.size(1)) > reach).to(input.dtype).reshape(1, -1, 1)
+        sums = (sums + behind * squares[:, :1]).reshape(input.shape)
+        return input * (sums * (self.alpha / self.size) + self.k) ** -self.beta

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import functional as F
-from ._sizes import _per_dimension
+from .._sizes import _per_dimension
 from .module import Module
 
 if TYPE_CHECKING:
