@@ -6,9 +6,11 @@ from fastnn import (
     distributions as distributions,
     fft as fft,
     finetune as finetune,
+    func as func,
     linalg as linalg,
     nn as nn,
     optim as optim,
+    overrides as overrides,
     random as random,
     serialization as serialization,
     signal as signal,
@@ -16,6 +18,8 @@ from fastnn import (
     utils as utils,
 )
 from fastnn._C import (
+    DisableTorchFunction as DisableTorchFunction,
+    DisableTorchFunctionSubclass as DisableTorchFunctionSubclass,
     Generator as Generator,
     Node as Node,
     OutOfMemoryError as OutOfMemoryError,
@@ -628,6 +632,9 @@ from fastnn.autograd.grad_mode import (
     inference_mode as inference_mode,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
+)
+from fastnn.func._vmap import (
+    vmap as vmap,
 )
 from fastnn.nn._functional.activation import (
     prelu as prelu,
