@@ -299,3 +299,24 @@ def transformer(torch: Any, fused: bool | None = None) -> Step:
 @row("transformer, 4 layers, width 256, 8 x 128 tokens: training step", OPTIMIZERS)
 def transformer_wide(torch: Any, fused: bool | None = None) -> Step:
     return transformer_step(torch, 256, 128, 8, fused)
+
+
+@row("LSTM, 2 layers of 256, 20 x 35 tokens: training step", OPTIMIZERS)
+def lstm(torch: Any, fused: bool | None = None) -> Step:
+    nn = torch.nn
+    vocabulary, width, batch, length = 96, 256, 20, 35
+
+    class LanguageModel(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.lstm = nn.Embedding(vocabulary, width), nn.LSTM(width, width, 2)
+            self.head = nn.Linear(width, vocabulary)
+
+        def forward(self, tokens: Any) -> Any:
+            output, _ = self.lstm(self.tokens(tokens))
+            return self.head(output).view(-1, vocabulary)
+
+    model = LanguageModel()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=fused)
+    tokens = torch.randint(vocabulary, (length, batch))
+    return training_step(torch, model, optimizer, tokens, torch.randint(vocabulary, (length * batch,)))

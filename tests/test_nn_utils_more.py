@@ -422,6 +422,22 @@ def test_distributed() -> None:
     assert fastnn.equal(nn.parallel.data_parallel(wrapped.module, fastnn.ones(1, 2)), wrapped(fastnn.ones(1, 2)))
 
 
+def test_scatter_and_gather() -> None:
+    parts = nn.parallel.scatter(({"a": fastnn.arange(5), "b": [fastnn.ones(2, 2)]}, 3), ["cpu", "cpu"])
+    assert [part[0]["a"].tolist() for part in parts] == [[0, 1, 2], [3, 4]]
+    assert [(tuple(part[0]["b"][0].shape), part[1]) for part in parts] == [((1, 2), 3), ((1, 2), 3)]
+    joined = nn.parallel.gather([part[0] for part in parts], "cpu")
+    assert joined["a"].tolist() == [0, 1, 2, 3, 4]
+    assert joined["b"][0].shape == (2, 2)
+    assert nn.parallel.gather([fastnn.tensor(1.0), fastnn.tensor(2.0)], "cpu").tolist() == [1.0, 2.0]
+    layer = nn.Linear(2, 2)
+    inputs = nn.parallel.scatter((fastnn.ones(4, 2),), ["cpu", "cpu"])
+    outputs = nn.parallel.parallel_apply(nn.parallel.replicate(layer, ["cpu", "cpu"]), inputs)
+    assert fastnn.equal(nn.parallel.gather(outputs, "cpu"), layer(fastnn.ones(4, 2)))
+    with pytest.raises(AssertionError, match="number of modules"):
+        nn.parallel.parallel_apply([layer], [])
+
+
 def test_convert_sync_batchnorm() -> None:
     net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Sequential(nn.BatchNorm2d(2)))
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(net)
@@ -437,7 +453,7 @@ PATHS = {
     "nn.modules.batchnorm": ["_BatchNorm", "_NormBase", "SyncBatchNorm"],
     "nn.modules.instancenorm": ["_InstanceNorm", "InstanceNorm2d"],
     "nn.modules.linear": ["NonDynamicallyQuantizableLinear", "Linear"],
-    "nn.modules.module": ["_IncompatibleKeys", "Module", "register_module_forward_hook"],
+    "nn.modules.module": ["_IncompatibleKeys", "_addindent", "Module", "register_module_forward_hook"],
     "nn.modules.conv": ["_ConvNd", "Conv2d"],
     "nn.modules.dropout": ["_DropoutNd"],
     "nn.modules.loss": ["_Loss", "_WeightedLoss"],

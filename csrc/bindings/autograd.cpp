@@ -5,7 +5,7 @@
 
 #include "autograd/engine.h"
 #include "autograd/record.h"
-#include "bindings/python.h"
+#include "bindings/modes.h"
 
 namespace fastnn::python {
 
@@ -337,6 +337,7 @@ bool depends_on_others(const std::vector<Tensor>& outputs, const std::vector<Ten
 
 std::vector<Tensor> backward(const std::vector<Tensor>& roots, const std::vector<Tensor>& gradients, bool retain_graph,
                              bool create_graph, const std::vector<Tensor>& inputs, bool capture) {
+  const ProfiledCall profiled("autograd::engine::", "evaluate");
   return run_backward(roots, gradients, {retain_graph, create_graph, inputs, capture});
 }
 

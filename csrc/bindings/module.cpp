@@ -16,4 +16,5 @@ PYBIND11_MODULE(_C, module) {
   init_dlpack(module);
   init_random(module);
   init_system(module);
+  init_modes(module);
 }

@@ -229,7 +229,7 @@ py::array to_numpy(const py::object& self, bool force) {
   if (force) {
     tensor = tensor.detached();
   } else {
-    FASTNN_CHECK(!tracks_view(tensor), ErrorKind::Runtime,
+    FASTNN_CHECK(!grad_mode().enabled || !tracks_view(tensor), ErrorKind::Runtime,
                  "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.");
   }
   const char* format = format_of(tensor.dtype());
@@ -478,6 +478,11 @@ void init_numpy(py::module_& module) {
              py::arg("storage_offset"));
 
   py::class_<StorageObject>(module, "UntypedStorage", py::buffer_protocol(), "The memory behind tensors, as bytes.")
+      .def(py::init([](std::size_t size, const py::object& device) {
+             check_device(device, "UntypedStorage");
+             return StorageObject{Storage::allocate(size)};
+           }),
+           py::arg("size") = 0, py::kw_only(), py::arg("device") = py::none())
       .def(
           "data_ptr", [](const StorageObject& self) { return reinterpret_cast<std::uintptr_t>(self.storage->data()); },
           "Address of the first byte.")

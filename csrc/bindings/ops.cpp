@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "autograd/record.h"
+#include "bindings/modes.h"
 #include "bindings/overrides.h"
-#include "bindings/signature.h"
 // After Python.h.
 #include <structmember.h>
 #include "ops/elementwise.h"
@@ -212,6 +212,7 @@ void name_node(const OpResult& result, const CallFrame& frame, const char* name)
 
 PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& frame, PyObject* self) {
   const OpDef& op = *signature.op;
+  const ProfiledCall profiled("aten::", group.name);
   if (group.mode == CallMode::InPlace) {
     const Tensor target = *frame.arguments[0].tensor;
     in_place(target, group.name.c_str(), (op.flags & op_inplace_direct) != 0, [&](const Tensor& old) {
@@ -221,6 +222,9 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
     return Py_NewRef(self);
   }
   if (op.flags & op_factory) check_device(frame.device ? frame.device : Py_None, group.name.c_str());
+  if (autocast_state.enabled && signature.cast != CastPolicy::Keep && frame.out == nullptr) {
+    autocast_arguments(signature, frame);
+  }
   OpResult result = op.call(op.function, frame.arguments.data());
   if (signature.node_name != nullptr) name_node(result, frame, signature.node_name);
   if (frame.out != nullptr) return finish_out(group, signature, frame, result);
@@ -429,6 +433,7 @@ void init_ops(py::module_& module) {
     Signature& signature = *signatures().back();
     signature.node_name = node_name(op.schema);
     const std::string space = signature.name_space.empty() ? "" : signature.name_space + ".";
+    signature.cast = cast_policy(space + signature.name);
     if (op.flags & op_fn) add_overload(space, signature.name, CallMode::Function, &signature);
     if (op.flags & op_method) add_overload("", signature.name, CallMode::Method, &signature);
     if (op.flags & (op_inplace | op_inplace_direct)) {

@@ -92,6 +92,7 @@ void init_dlpack(py::module_& module);
 void init_module_base(py::module_& module);  // the base of nn.Module
 void init_random(py::module_& module);
 void init_system(py::module_& module);  // threads, memory, information
+void init_modes(py::module_& module);   // mixed precision, the profiler
 
 PyObject* tensor_getitem(PyObject* self, PyObject* index);
 int tensor_setitem(PyObject* self, PyObject* index, PyObject* value);

@@ -42,6 +42,9 @@ struct Param {
 
 enum class CallMode : std::uint8_t { Function, Method, InPlace };
 
+// What an operation does with the dtypes of its floating point inputs in an autocast block.
+enum class CastPolicy : std::uint8_t { Keep, Lower, Float32, Widest };
+
 constexpr int kMaxParams = 24;
 
 struct Signature {
@@ -51,6 +54,7 @@ struct Signature {
   std::string result_text;
   std::vector<std::string> fields;  // of a named tuple
   bool returns_list = false;
+  CastPolicy cast = CastPolicy::Keep;
   std::vector<Param> params;
   const char* node_name = nullptr;  // of the backward graph, where the operation's last step has another
   int positional = 0;               // parameters that may be passed by position

@@ -4,6 +4,7 @@
 #include "bindings/python.h"
 #include "core/allocator.h"
 #include "core/parallel.h"
+#include "core/serial_thread.h"
 #include "cpu_host/blas.h"
 #include "cpu_host/isa.h"
 #include "kernels/table.h"
@@ -50,6 +51,7 @@ void init_system(py::module_& module) {
   module.def("set_num_threads", &set_num_threads, py::arg("num"), "Sets the number of threads that kernels use.");
   module.def("set_flush_denormal", &set_flush_denormal, py::arg("mode"),
              "Flushes denormal numbers to zero, in every thread. Returns whether the processor can.");
+  module.def("_set_serial_thread", &set_serial_thread, "Whether kernels called from this thread use only this thread.");
   module.def("_num_threads_reason", &num_threads_reason, "Why the thread pool has its size.");
   module.def("memory_stats", &memory_stats, "Bytes and counts of the tensor allocator.");
   module.def("reset_peak_memory_stats", &allocator::reset_peak, "Starts the peak anew from what is in use.");

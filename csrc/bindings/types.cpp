@@ -130,7 +130,9 @@ void init_size(py::module_& module) {
 
 // --- device ---
 
-constexpr std::array<const char*, 8> kDeviceTypes = {"cpu", "cuda", "mps", "xpu", "meta", "hpu", "mtia", "xla"};
+constexpr std::array<const char*, 20> kDeviceTypes = {
+    "cpu",  "cuda", "ipu", "xpu",  "mkldnn", "opengl", "opencl", "ideep", "hip",  "ve",
+    "fpga", "maia", "xla", "lazy", "vulkan", "mps",    "meta",   "hpu",   "mtia", "privateuseone"};
 
 Device device_from_string(const std::string& text) {
   const auto colon = text.find(':');
@@ -144,9 +146,11 @@ Device device_from_string(const std::string& text) {
         valid && !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
     if (valid) device.index = std::stoi(digits);
   }
-  FASTNN_CHECK(
-      known, ErrorKind::Runtime,
-      "Expected one of cpu, cuda, mps, xpu, meta, hpu, mtia, xla device type at start of device string: ", text);
+  if (!known) {
+    std::string names;
+    for (const char* type : kDeviceTypes) names += (names.empty() ? "" : ", ") + std::string(type);
+    fail("Expected one of ", names, " device type at start of device string: ", text.substr(0, colon));
+  }
   FASTNN_CHECK(valid, ErrorKind::Runtime, "Invalid device string: '", text, "'");
   return device;
 }
@@ -185,13 +189,19 @@ Device parse_device(py::handle object) {
   if (object.is_none()) return {};
   if (py::isinstance<Device>(object)) return object.cast<Device>();
   if (PyUnicode_Check(object.ptr())) return device_from_string(object.cast<std::string>());
-  if (PyLong_Check(object.ptr()) && !PyBool_Check(object.ptr())) return {"cuda", object.cast<int>()};
+  FASTNN_CHECK(!PyLong_Check(object.ptr()) || PyBool_Check(object.ptr()), ErrorKind::Runtime,
+               "Cannot access accelerator device when none is available.");
   fail(ErrorKind::Type, "device: expected torch.device, str or int, got ", Py_TYPE(object.ptr())->tp_name);
 }
 
 void check_device(py::handle object, const char* op) {
   if (object.ptr() == g_cpu || object.is_none()) return;
   const Device device = parse_device(object);
+  for (const auto& [type, name] : {std::pair{"cuda", "CUDA"}, std::pair{"xpu", "XPU"}}) {
+    if (device.type != type) continue;
+    PyErr_Format(PyExc_AssertionError, "Torch not compiled with %s enabled", name);  // as in PyTorch without it
+    throw_python();
+  }
   FASTNN_CHECK(device.type == "cpu", ErrorKind::Runtime, op, ": device '", device_text(device),
                "' is not available: fastnn runs on the CPU (use device='cpu')");
 }

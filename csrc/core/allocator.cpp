@@ -1,5 +1,6 @@
 #include "core/allocator.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -136,6 +137,7 @@ class LargeCache {
     const std::lock_guard lock(mutex_);
     return limit_;
   }
+  std::mutex& mutex() { return mutex_; }
 
  private:
   struct Entry {
@@ -223,6 +225,17 @@ SharedLists& shared_lists() {
   static SharedLists* lists = new SharedLists;
   return *lists;
 }
+
+// A fork copies locks as they are, so that no thread may hold one at that moment.
+void lock_all() {
+  large_cache().mutex().lock();
+  shared_lists().mutex.lock();
+}
+void unlock_all() {
+  shared_lists().mutex.unlock();
+  large_cache().mutex().unlock();
+}
+[[maybe_unused]] const int g_fork_handlers = pthread_atfork(&lock_all, &unlock_all, &unlock_all);
 
 thread_local ThreadCache* t_cache = nullptr;
 thread_local bool t_cache_gone = false;

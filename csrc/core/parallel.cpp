@@ -18,6 +18,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "core/serial_thread.h"
 
 namespace fastnn {
 
@@ -31,6 +32,7 @@ BlockingHooks g_hooks{nullptr, nullptr};
 // After fork() the workers of the parent do not exist in the child, and libgomp would wait for them for ever.
 std::atomic<bool> g_forked_with_pool{false};
 std::atomic<bool> g_pool_started{false};
+thread_local bool t_serial = false;
 
 // CPU quota of the control group (v2, then v1), in whole processors; 0 when there is none.
 int cgroup_quota() {
@@ -124,6 +126,8 @@ std::string num_threads_reason() {
   return g_reason;
 }
 
+void set_serial_thread(bool serial) { t_serial = serial; }
+
 bool in_parallel_region() { return omp_in_parallel() != 0; }
 int thread_index() { return omp_get_thread_num(); }
 
@@ -149,7 +153,7 @@ void run_ranges(std::int64_t count, std::int64_t grain, RangeFn fn, void* contex
   const BlockingSection section;
   const std::int64_t wanted = (count + grain - 1) / std::max<std::int64_t>(grain, 1);
   const int threads = static_cast<int>(std::min<std::int64_t>(num_threads(), wanted));
-  if (threads <= 1 || g_forked_with_pool.load(std::memory_order_relaxed)) {
+  if (threads <= 1 || t_serial || g_forked_with_pool.load(std::memory_order_relaxed)) {
     fn(context, 0, count);
     return;
   }

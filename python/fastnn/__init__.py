@@ -79,6 +79,7 @@ from fastnn._functions import (
     vsplit,
     vstack,
 )
+from fastnn._lazy_names import LAZY_NAMES as _LAZY_NAMES
 from fastnn._products import chain_matmul, einsum, tensordot
 from fastnn._statistics import gradient, histogram, histogramdd, norm_except_dim, unravel_index, vander
 from fastnn._tensor_types import (
@@ -107,45 +108,50 @@ e = _math.e
 newaxis = None
 
 _LAZY_MODULES = (
-    *("autograd", "distributions", "fft", "finetune", "func", "linalg", "nn", "optim", "overrides", "random"),
-    *("serialization", "signal", "special", "utils"),
+    "__config__",
+    "_dynamo",
+    "_utils",
+    "accelerator",
+    "amp",
+    "autograd",
+    "backends",
+    "compiler",
+    "cpu",
+    "cuda",
+    "distributed",
+    "distributions",
+    "export",
+    "fft",
+    "finetune",
+    "func",
+    "fx",
+    "hub",
+    "jit",
+    "library",
+    "linalg",
+    "mps",
+    "mtia",
+    "multiprocessing",
+    "nested",
+    "nn",
+    "onnx",
+    "optim",
+    "overrides",
+    "profiler",
+    "quantization",
+    "random",
+    "serialization",
+    "signal",
+    "sparse",
+    "special",
+    "storage",
+    "testing",
+    "torch_version",
+    "types",
+    "utils",
+    "version",
+    "xpu",
 )
-_LAZY_NAMES = {
-    **dict.fromkeys(
-        (
-            "channel_shuffle",
-            "cosine_similarity",
-            "pairwise_distance",
-            "pdist",
-            "pixel_shuffle",
-            "pixel_unshuffle",
-            "prelu",
-            "rrelu",
-            "rrelu_",
-        ),
-        "nn.functional",
-    ),
-    "save": "serialization",
-    "load": "serialization",
-    "set_printoptions": "_tensor_str",
-    "default_generator": "random",
-    "fork_rng": "random",
-    "get_rng_state": "random",
-    "initial_seed": "random",
-    "manual_seed": "random",
-    "seed": "random",
-    "set_rng_state": "random",
-    "vmap": "func",
-    "norm_except_dim": "nn.utils.weight_norm",
-    "_weight_norm": "nn.utils.weight_norm",
-    "bartlett_window": "_spectral",
-    "blackman_window": "_spectral",
-    "hamming_window": "_spectral",
-    "hann_window": "_spectral",
-    "istft": "_spectral",
-    "kaiser_window": "_spectral",
-    "stft": "_spectral",
-}
 
 
 def __getattr__(name: str) -> object:
@@ -156,7 +162,9 @@ def __getattr__(name: str) -> object:
         value = getattr(_importlib.import_module(f"fastnn.{_LAZY_NAMES[name]}"), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'fastnn' has no attribute '{name}'")
+    from fastnn._missing import missing_attribute
+
+    return missing_attribute("torch")(name)
 
 
 def __dir__() -> list[str]:

@@ -482,6 +482,8 @@ def asarray(
         >>> fastnn.asarray([1, 2, 3])
         tensor([1, 2, 3])
     """
+    if isinstance(obj, (_C.UntypedStorage, bytes, bytearray, memoryview)):
+        obj = _C.frombuffer(obj, dtype=_C.uint8 if dtype is None else dtype)
     known = obj.detach() if isinstance(obj, Tensor) and not requires_grad else obj
     result = known if isinstance(known, Tensor) and copy is not True else _C.as_tensor(known, device=device)
     if dtype is not None and result.dtype != dtype:

@@ -342,4 +342,4 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     if dim == -1:
         return v.norm(pow)
     others = [i for i in range(v.dim()) if i != dim]
-    return v.norm(pow, dim=others, keepdim=True)
+    return v.norm(pow, dim=others, keepdim=True) if others else v.abs()

@@ -154,6 +154,8 @@ PRECISE = {
     ("from_numpy", "ndarray"): "NDArray[Any]",
     ("info", "return"): "dict[_str, Any]",
     ("memory_stats", "return"): "dict[_str, _int]",
+    ("_autocast_state", "return"): "tuple[_bool, _dtype, _bool]",
+    ("_profiler_stop", "return"): "list[tuple[_str, _int, _int, _int]]",
     ("tensor", "data"): "Any",
     ("tensor", "device"): "_DeviceLike",
     ("Generator.__init__", "device"): "_DeviceLike",
@@ -561,6 +563,8 @@ def _member(kind: str, name: str, value: Any, precise: Precise, named: NamedTupl
         yield from _define(name, _operation_lines(name, value.__wrapped__, True, named), indent)
     elif inspect.isfunction(value):
         yield from _define(name, [_from_python(name, value)], indent)
+    elif isinstance(value, staticmethod):
+        yield from _define(name, [_from_python(name, value.__func__)], indent, "staticmethod")
     elif type(value).__name__ == "instancemethod":  # how pybind11 holds a method
         yield from _define(name, [_from_docstring(f"{kind}.{name}", value.__doc__, precise, True)], indent)
     elif type(value).__name__ != "wrapper_descriptor":
@@ -676,14 +680,16 @@ def _package_stub() -> str:
             sources.setdefault("fastnn", []).append(name)
         elif getattr(_C, name, _C) is value:
             sources.setdefault("fastnn._C", []).append(name)
-        elif callable(value):
+        elif callable(value) and value.__module__.startswith("fastnn"):
             sources.setdefault(value.__module__, []).append(name)
+        elif value is not None and type(value).__module__ != "builtins":  # old tensor types, dtypes that are names
+            constants.append(f"{name}: Any")
         else:
             constants.append(f"{name}: {'None' if value is None else f'builtins.{type(value).__name__}'}")
     lines = []
     for module, names in sorted(sources.items()):
         lines += [f"from {module} import (", *(f"    {name} as {name}," for name in sorted(names)), ")"]
-    return "\n".join([HEADER + "import builtins\n", *lines, "", *sorted(constants)]) + "\n"
+    return "\n".join([HEADER + "import builtins\nfrom typing import Any\n", *lines, "", *sorted(constants)]) + "\n"
 
 
 def stubs() -> dict[Path, str]:

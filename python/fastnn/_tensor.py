@@ -264,9 +264,11 @@ def _array_wrap(self: Tensor, array: Any, context: Any = None, return_scalar: bo
     )
 
 
-def _storage(self: Tensor) -> UntypedStorage:
-    """The memory behind the tensor."""
-    return self.untyped_storage()
+def _storage(self: Tensor) -> Any:
+    """The elements behind the tensor, whatever its shape."""
+    from .storage import TypedStorage
+
+    return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self.dtype)
 
 
 # --- metadata in place -----------------------------------------------------------------------------------------------
@@ -446,6 +448,26 @@ def _no_grad() -> Any:
     return no_grad()
 
 
+def _storage_from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+    """The bytes of a file: in memory that is read when it is used, and with `shared` written back."""
+    from .storage import from_file
+
+    return from_file(filename, shared, nbytes)
+
+
+def _storage_untyped(self: UntypedStorage) -> UntypedStorage:
+    """The storage itself."""
+    return self
+
+
+def _storage_item(self: UntypedStorage, index: int | slice) -> Any:
+    """A byte, or a part that shares the memory."""
+    content = memoryview(self)[index]  # type: ignore[arg-type]
+    if isinstance(content, int):
+        return content
+    return _C._from_buffer(content, _C.uint8, (len(content),), (1,), 0).untyped_storage()
+
+
 # --- subclasses ------------------------------------------------------------------------------------------------------
 
 
@@ -485,6 +507,11 @@ _NOT_OVERRIDABLE = {"__iter__", "__reduce_ex__", "__torch_function__"}
 def _install() -> None:
     from ._functions import dsplit, hsplit, tensor_split, vsplit
     from ._tensor_pickle import _deepcopy_, _reduce_ex_
+
+    storage: Any = _C.UntypedStorage
+    storage.from_file = staticmethod(_storage_from_file)
+    storage.__getitem__ = _storage_item
+    storage.untyped = _storage_untyped
 
     _C._set_tensor_constructor(_construct)
     methods: dict[str, Any] = {

@@ -58,6 +58,16 @@ def _handle(tensor: Tensor) -> _StorageHandle:
 
 
 def _load_storage(content: Any, dtype_name: str) -> Tensor:
+    """The flat tensor over a storage with these bytes: in the memory of a buffer that may be written, or in a copy."""
+    from .serialization import _memory
+    from .serialization._dtypes import BY_NAME
+
+    if isinstance(content, memoryview) and not content.readonly and len(content):
+        return _memory.from_buffer(content.cast("B"), BY_NAME[dtype_name])
+    return _copied(content, dtype_name)
+
+
+def _copied(content: Any, dtype_name: str) -> Tensor:
     """The flat tensor over a new storage with these bytes."""
     from .serialization import _memory
     from .serialization._dtypes import BY_NAME
@@ -164,7 +174,7 @@ def _copied_storage(tensor: Tensor, memo: dict[Any, Any]) -> Tensor:
     identity = ("fastnn storage", storage.data_ptr(), storage.nbytes())
     known = memo.get(identity)
     if known is None or not storage.nbytes():
-        known = storage, _load_storage(_memory.storage_bytes(storage), name_of(tensor.dtype).name)
+        known = storage, _copied(_memory.storage_bytes(storage), name_of(tensor.dtype).name)
         memo[identity] = known  # the original too: its address must not be used again while the memo lives
     flat: Tensor = known[1]
     return flat

@@ -27,16 +27,22 @@ __all__ = [
 
 
 class _TensorType(type):
-    """Calling it makes a tensor; instances are the tensors of its dtype."""
+    """Calling it makes a tensor; instances are the tensors of its dtype. Those of ``torch.cuda`` are only names."""
 
     dtype: _C.dtype
     is_cuda = False
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, Tensor) and instance.dtype == cls.dtype
+        return not cls.is_cuda and isinstance(instance, Tensor) and instance.dtype == cls.dtype
 
     def __call__(cls, *args: Any, device: _DeviceLike = None) -> Tensor:
+        cls.check_available()
         return _construct(*args, dtype=cls.dtype, device=device)
+
+    def check_available(cls) -> None:
+        """Raise for a type of tensors on a GPU."""
+        if cls.is_cuda:
+            raise TypeError(f"type torch.cuda.{cls.__name__} not available. Torch not compiled with CUDA enabled.")
 
 
 def _tensor_type(name: str, dtype: _C.dtype) -> _TensorType:
@@ -56,6 +62,17 @@ LongTensor = _tensor_type("LongTensor", _C.int64)
 BoolTensor = _tensor_type("BoolTensor", _C.bool)
 
 
+_gpu_types: dict[str, _TensorType] = {}
+
+
+def gpu_type(name: str) -> _TensorType:
+    """``torch.cuda.FloatTensor`` and the like: no tensor is one, and none can be made."""
+    if name not in _gpu_types:
+        contents = {"__module__": "torch.cuda", "dtype": globals()[name].dtype, "is_cuda": True}
+        _gpu_types[name] = _TensorType(name, (), contents)
+    return _gpu_types[name]
+
+
 def set_default_tensor_type(t: type | str) -> None:
     """Set the default dtype by the name of a tensor type.
 
@@ -64,9 +81,14 @@ def set_default_tensor_type(t: type | str) -> None:
         >>> import fastnn
         >>> fastnn.set_default_tensor_type(fastnn.FloatTensor)
     """
-    kind = t if not isinstance(t, str) else globals().get(t.rsplit(".", 1)[-1])
+    kind: object = t
+    if isinstance(t, str):
+        place, _, name = t.rpartition(".")
+        known = place in ("torch", "torch.cuda") and name in __all__
+        kind = (gpu_type(name) if place == "torch.cuda" else globals()[name]) if known else None
     if not isinstance(kind, _TensorType):
         raise TypeError(f"invalid type object: {t}")
+    kind.check_available()
     if not kind.dtype.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
     _C.set_default_dtype(kind.dtype)

@@ -49,4 +49,6 @@ def __getattr__(name: str) -> object:
     """Modules that few programs need are loaded when first used."""
     if name in ("forward_ad", "functional", "graph", "profiler"):
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .._missing import missing_attribute
+
+    return missing_attribute("torch.autograd")(name)

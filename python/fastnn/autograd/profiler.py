@@ -1,42 +1,62 @@
-"""Marks for profilers. There is no profiler here: they do nothing."""
+"""The old profiler; :mod:`fastnn.profiler` is the newer one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from .grad_mode import _ModeContext
+from .. import profiler as _profiler
+from ..profiler import EventList, record_function
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
 
-__all__ = ["record_function"]
+__all__ = ["EventList", "emit_itt", "emit_nvtx", "profile", "record_function"]
 
 
-class record_function(_ModeContext):
-    """A named part of a program, as a context manager or decorator; accepted for compatibility.
+class profile(_profiler.profile):
+    """Records the operations called in a block.
 
     Args:
-        name: its name.
-        args: accepted for compatibility.
+        enabled: otherwise nothing is recorded.
+        options: accepted for compatibility.
 
-    Example::
-
+    Example:
         >>> import fastnn
-        >>> with fastnn.autograd.profiler.record_function("step"):
-        ...     y = fastnn.ones(1) + 1
+        >>> with fastnn.autograd.profiler.profile() as profiler:
+        ...     _ = fastnn.zeros(2)
+        >>> print(profiler.key_averages()[0].key)
+        aten::zeros
     """
 
-    def __init__(self, name: str, args: str | None = None) -> None:
-        self.name = name
-        self.args = args
+    def __init__(self, enabled: bool = True, **options: Any) -> None:
+        super().__init__()
+        self.enabled = enabled
 
-    def _copy(self) -> record_function:
-        return type(self)(self.name, self.args)
-
-    def __enter__(self) -> record_function:
+    def __enter__(self) -> profile:
+        if self.enabled:
+            self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+    def table(self, sort_by: str | None = None, row_limit: int = 100, **options: Any) -> str:
+        """The sums as text."""
+        return self.key_averages().table(sort_by=sort_by, row_limit=row_limit, **options)
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """Microseconds of all calls."""
+        return self.key_averages().self_cpu_time_total
+
+
+@contextmanager
+def emit_nvtx(enabled: bool = True, record_shapes: bool = False) -> Iterator[None]:
+    """Marks for NVIDIA's profiler: an error, as there is none, unless it is off."""
+    if enabled:
+        raise RuntimeError("NVTX functions not installed. Are you sure you have a CUDA build?")
+    yield
+
+
+@contextmanager
+def emit_itt(enabled: bool = True, record_shapes: bool = False) -> Iterator[None]:
+    """Marks for Intel's profiler: none are made."""
+    yield

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 from fastnn._C import Tensor
-from fastnn.utils._pytree import TreeSpec, broadcast_to_and_flatten, tree_flatten, tree_unflatten
+from fastnn.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+from fastnn.utils._pytree import _broadcast_to_and_flatten as broadcast_to_and_flatten
 
 from . import _custom_function as _custom_function
 from . import _rules as _rules

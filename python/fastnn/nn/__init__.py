@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._missing import missing_attribute
 from . import attention, functional, init, modules, parallel, parameter, utils
 from .modules import (
     CELU,
@@ -342,3 +343,5 @@ __all__ = [
     "parameter",
     "utils",
 ]
+
+__getattr__ = missing_attribute("torch.nn")

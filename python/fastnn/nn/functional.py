@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
+from .._missing import missing_attribute
 from . import _sizes
 from ._functional.activation import (
     alpha_dropout,
@@ -443,3 +444,5 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+__getattr__ = missing_attribute("torch.nn.functional")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import data
 
@@ -12,9 +12,30 @@ if TYPE_CHECKING:
 
 __all__ = ["data"]
 
+_LAZY_MODULES = (
+    "_pytree",
+    "benchmark",
+    "checkpoint",
+    "collect_env",
+    "cpp_extension",
+    "dlpack",
+    "hooks",
+    "model_zoo",
+    "tensorboard",
+)
 
-def __getattr__(name: str) -> object:
-    """Modules that few programs need are loaded when first used."""
-    if name == "checkpoint":
-        return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    """Submodules are loaded when first used."""
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"fastnn.utils.{name}")
+    from .._missing import missing_attribute
+
+    return missing_attribute("torch.utils")(name)
+
+
+def set_module(obj: Any, mod: str) -> None:
+    """Say in which module an object is defined."""
+    if not isinstance(mod, str):
+        raise TypeError("The mod argument should be a string")
+    obj.__module__ = mod

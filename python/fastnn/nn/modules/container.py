@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from fastnn._C import Tensor
 
 from ..parameter import Parameter
-from .module import Module, _indented
+from .module import Module, _addindent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -238,9 +238,9 @@ class ModuleList(_IndexedModules):
             else:
                 runs.append((i, i, text))
         lines = [
-            f"({first}): {_indented(text)}"
+            f"({first}): {_addindent(text)}"
             if first == last
-            else f"({first}-{last}): {last - first + 1} x {_indented(text)}"
+            else f"({first}-{last}): {last - first + 1} x {_addindent(text)}"
             for first, last, text in runs
         ]
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
@@ -415,7 +415,7 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        lines = [f"  ({i}): {_indented(_describe(value, by_type=False))}" for i, value in enumerate(self)]
+        lines = [f"  ({i}): {_addindent(_describe(value, by_type=False))}" for i, value in enumerate(self)]
         return "\n".join(lines)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

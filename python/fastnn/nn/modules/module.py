@@ -73,7 +73,7 @@ def _typename(value: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _indented(text: str, spaces: int = 2) -> str:
+def _addindent(text: str, spaces: int = 2) -> str:
     """`text` with every line but the first moved to the right."""
     return text.replace("\n", "\n" + " " * spaces)
 
@@ -684,7 +684,7 @@ class Module(HookMixin, StateDictMixin, _ModuleBase):
         lines = extra.split("\n") if extra else []
         if not self._modules and len(lines) <= 1:
             return f"{self._get_name()}({extra})"
-        lines += [f"({name}): {_indented(repr(module))}" for name, module in self._modules.items()]
+        lines += [f"({name}): {_addindent(repr(module))}" for name, module in self._modules.items()]
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn import _C, finfo, linalg, no_grad
+from fastnn import _C, finfo, linalg, no_grad, norm_except_dim
 from fastnn._C import Tensor
 
 from .. import functional as F
 from ..modules.module import Module
 from . import parametrize
 from .spectral_norm import default_dim, rows_along
-from .weight_norm import _weight_norm, norm_except_dim
+from .weight_norm import _weight_norm
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 

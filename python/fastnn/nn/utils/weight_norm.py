@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, TypeVar
 
+from fastnn import norm_except_dim
 from fastnn._C import Tensor
 
 from ..modules.module import Module
@@ -14,21 +15,6 @@ from ._hooks import refuse_second, remove_hook
 __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
 
 M = TypeVar("M", bound=Module)
-
-
-def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
-    """Return the p-norm over all dimensions but one, which are kept with size 1; over all for dim -1.
-
-    Example:
-        >>> import fastnn
-        >>> fastnn.norm_except_dim(fastnn.tensor([[3.0, 4.0], [0.0, 2.0]]), 2, 0)
-        tensor([[5.],
-                [2.]])
-    """
-    if dim == -1:
-        return v.norm(pow)
-    others = [d for d in range(v.dim()) if d != dim]
-    return v.norm(pow, dim=others, keepdim=True) if others else v.abs()
 
 
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:

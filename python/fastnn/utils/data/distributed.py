@@ -22,15 +22,14 @@ class DistributedSampler(Sampler[int]):
 
     Args:
         dataset: its length counts.
-        num_replicas: number of processes.
-        rank: which of them this is.
+        num_replicas: number of processes; that of the process group if None.
+        rank: which of them this is; by default that in the process group.
         shuffle: deal out in random order, the same in all processes.
         seed: of the random order; the same in all processes.
         drop_last: leave samples out where their number is no multiple of `num_replicas`, instead of repeating some.
 
     Raises:
-        RuntimeError: `num_replicas` or `rank` is not given: there is no process group to ask.
-        ValueError: `rank` is out of range.
+        ValueError: `rank` is out of range, or not given where there is no process group to ask.
 
     Example:
         >>> from fastnn.utils.data import DistributedSampler
@@ -48,7 +47,10 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         if num_replicas is None or rank is None:
-            raise RuntimeError("Requires distributed package to be available; give num_replicas and rank instead")
+            from fastnn import distributed
+
+            num_replicas = distributed.get_world_size() if num_replicas is None else num_replicas
+            rank = distributed.get_rank() if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]")
         self.dataset = dataset

@@ -1,0 +1,12 @@
+"""NVIDIA's sparse kernels, which are not there."""
+
+from __future__ import annotations
+
+__all__ = ["is_available"]
+
+enabled = False
+
+
+def is_available() -> bool:
+    """False."""
+    return False

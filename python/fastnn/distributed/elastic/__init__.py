@@ -1,0 +1,1 @@
+"""Programs in several processes that are started again when they fail: only names."""

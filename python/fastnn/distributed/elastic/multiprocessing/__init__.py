@@ -1,0 +1,1 @@
+"""Processes of such programs: only names."""
