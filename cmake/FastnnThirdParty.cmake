@@ -64,11 +64,11 @@ if(NOT EXISTS ${blas_library})
   message(FATAL_ERROR "The BLAS library ${blas_library} does not exist")
 endif()
 message(STATUS "BLAS: ${blas_library}")
-# csrc/cpu_host/blas.cpp is the only file that sees these.
+# Only csrc/cpu_host/blas.cpp and lapack.cpp see these.
 add_library(fastnn_blas INTERFACE)
 add_library(fastnn::blas ALIAS fastnn_blas)
 target_include_directories(fastnn_blas SYSTEM INTERFACE ${blas_include})
-target_link_libraries(fastnn_blas INTERFACE ${blas_library})
+target_link_libraries(fastnn_blas INTERFACE ${FASTNN_LAPACK_LIBRARY} ${blas_library})
 target_compile_definitions(fastnn_blas INTERFACE FASTNN_BLAS_PREFIX=${blas_prefix}
                                                  $<$<BOOL:${blas_is_openblas}>:FASTNN_BLAS_IS_OPENBLAS>)
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -310,24 +312,8 @@ def weighted(framework: Any, results: Sequence[Any]) -> Any:
 
 def rows() -> dict[str, Spec]:
     """All rows by name."""
-    import op_rows_functional
-    import op_rows_math
-    import op_rows_nn
-    import op_rows_parts
-    import op_rows_rnn
-    import op_rows_special
-    import op_rows_tensor
-
     found: dict[str, Spec] = {}
-    modules = (
-        op_rows_math,
-        op_rows_tensor,
-        op_rows_nn,
-        op_rows_rnn,
-        op_rows_functional,
-        op_rows_parts,
-        op_rows_special,
-    )
+    modules = [import_module(path.stem) for path in sorted(Path(__file__).parent.glob("op_rows_*.py"))]
     for row in [row for module in modules for row in module.ROWS]:
         assert row.name not in found, f"two rows for {row.name}"
         found[row.name] = row
@@ -355,6 +341,12 @@ ELSEWHERE = (
         "_adadelta_step _adagrad_step _adamax_step _asgd_step _nadam_step _radam_step _rmsprop_step"
         " _rprop_step".split(),
         "private: tests/test_optim_more.py",
+    )
+    | dict.fromkeys(
+        "linalg.eig linalg.eigvals linalg.eigh linalg.svd svd linalg.qr qr geqrf orgqr ormqr lu lu_unpack linalg.lu"
+        " linalg.householder_product linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve lu_solve linalg.lstsq"
+        " linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve".split(),
+        "factors, with the properties that define them: tests/test_linalg.py",
     )
     | {
         "_adam_step": "private: tests/test_optim.py",

@@ -123,6 +123,9 @@ def test_only_parallel_names_openmp() -> None:
 def test_only_blas_names_a_blas() -> None:
     found = files_matching(r"\bcblas_\w+|<(cblas|lapacke?|openblas_config)\.h>|openblas_\w+\s*\(", sources())
     assert outside(found, "cpu_host/blas.cpp") == []
+    assert (
+        outside(files_matching(r"\bFASTNN_LAPACK\(", sources()), "cpu_host/lapack.cpp", "cpu_host/blas_names.h") == []
+    )
 
 
 def test_only_allocator_takes_memory_from_the_system() -> None:

@@ -514,7 +514,7 @@ def test_profiler(tmp_path):
     assert sums["forward"].self_cpu_time_total < sums["forward"].cpu_time_total
     assert "autograd::engine::evaluate" in counts
     text = profiler.key_averages().table(sort_by="cpu_time_total", row_limit=3)
-    assert "forward" in text.splitlines()[3] and "Self CPU time total" in text
+    assert "forward" in text and "Self CPU time total" in text
     profiler.export_chrome_trace(str(tmp_path / "trace.json"))
     assert json.loads((tmp_path / "trace.json").read_text())["traceEvents"][0]["ph"] == "X"
     x = fastnn.ones(1) + 1  # nothing is recorded any more

@@ -159,7 +159,10 @@ namespace {
 class CopySlices final : public Node {
  public:
   CopySlices(const Tensor& base, const Tensor& view, Ref<Node> function)
-      : Node("torch::autograd::CopySlices"), base_(base.detached()), view_(view.detached()), function_(std::move(function)) {
+      : Node("torch::autograd::CopySlices"),
+        base_(base.detached()),
+        view_(view.detached()),
+        function_(std::move(function)) {
     edges.push_back(gradient_edge(base));
     for (std::size_t i = 1; i < function_->edges.size(); ++i) edges.push_back(function_->edges[i]);
   }

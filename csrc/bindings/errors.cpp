@@ -6,6 +6,7 @@ namespace fastnn::python {
 namespace {
 
 PyObject* g_out_of_memory = nullptr;
+PyObject* g_linalg_error = nullptr;
 
 PyObject* exception_type(ErrorKind kind) {
   switch (kind) {
@@ -23,6 +24,8 @@ PyObject* exception_type(ErrorKind kind) {
       return g_out_of_memory;
     case ErrorKind::Buffer:
       return PyExc_BufferError;
+    case ErrorKind::LinAlg:
+      return g_linalg_error;
   }
   return PyExc_RuntimeError;
 }
@@ -53,6 +56,11 @@ void init_errors(py::module_& module) {
                                               bases.ptr(), nullptr);
   if (g_out_of_memory == nullptr) throw_python();
   module.attr("OutOfMemoryError") = py::reinterpret_borrow<py::object>(g_out_of_memory);
+  g_linalg_error = PyErr_NewExceptionWithDoc(
+      "fastnn.linalg.LinAlgError", "A matrix is not one that the operation can work with: singular, or not definite.",
+      PyExc_RuntimeError, nullptr);
+  if (g_linalg_error == nullptr) throw_python();
+  module.attr("_LinAlgError") = py::reinterpret_borrow<py::object>(g_linalg_error);
   py::register_exception_translator([](std::exception_ptr pointer) {
     try {
       if (pointer) std::rethrow_exception(pointer);

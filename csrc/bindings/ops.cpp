@@ -7,6 +7,7 @@
 #include "autograd/record.h"
 #include "bindings/modes.h"
 #include "bindings/overrides.h"
+#include "bindings/signature.h"
 // After Python.h.
 #include <structmember.h>
 #include "ops/elementwise.h"
@@ -45,12 +46,13 @@ std::map<std::string, PyObject*>& groups() {  // by qualified name
 
 PyTypeObject* make_named_tuple(const OpGroup& group, const Signature& signature) {
   static std::map<std::string, PyTypeObject*> types;
-  PyTypeObject*& type = types[signature.name];
+  const std::string full = (signature.name_space.empty() ? "" : signature.name_space + "_") + signature.name;
+  PyTypeObject*& type = types[full];
   if (type == nullptr) {
     auto* fields = new std::vector<PyStructSequence_Field>;  // the type keeps pointers into it
     for (const std::string& field : signature.fields) fields->push_back({field.c_str(), nullptr});
     fields->push_back({nullptr, nullptr});
-    auto* name = new std::string("torch.return_types." + signature.name);
+    auto* name = new std::string("torch.return_types." + full);
     PyStructSequence_Desc description = {name->c_str(), nullptr, fields->data(),
                                          static_cast<int>(signature.fields.size())};
     type = PyStructSequence_NewType(&description);

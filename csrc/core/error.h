@@ -8,7 +8,7 @@
 
 namespace fastnn {
 
-enum class ErrorKind { Runtime, Index, Type, Value, NotImplemented, OutOfMemory, Buffer };
+enum class ErrorKind { Runtime, Index, Type, Value, NotImplemented, OutOfMemory, Buffer, LinAlg };
 
 class Error : public std::exception {
  public:

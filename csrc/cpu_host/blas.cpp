@@ -1,14 +1,12 @@
-// The one file that names a BLAS. It is called from within our thread pool, so it must not start threads of its own.
+// The file that names a BLAS (lapack.cpp: its LAPACK). It is called from within our thread pool, so it must not start
+// threads of its own.
 #include "cpu_host/blas.h"
 
 // The wheel's header carries the prefix of its symbols; any other cblas.h has plain names.
 #include <cblas.h>
 
+#include "cpu_host/blas_names.h"
 #include "kernels/matmul.h"
-
-#define FASTNN_PASTE_(a, b) a##b
-#define FASTNN_PASTE(a, b) FASTNN_PASTE_(a, b)
-#define FASTNN_BLAS(name) FASTNN_PASTE(FASTNN_BLAS_PREFIX, name)
 
 namespace fastnn {
 

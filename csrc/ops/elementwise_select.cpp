@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ops/algebra.h"
+#include "ops/index.h"
 #include "ops/pointwise.h"
 #include "ops/registry.h"
 
@@ -304,6 +305,7 @@ constexpr unsigned kAll = op_fn | op_method | op_inplace_direct | op_out;
 }  // namespace
 
 FASTNN_OPS(elementwise_select) {
+  op("where(Tensor condition) -> Tensor[]", &nonzero_tuple, op_fn);
   op("where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other) -> Tensor", &where, op_fn | op_out);
   op("where(Tensor self, Tensor condition, Tensor|Scalar other) -> Tensor", &where_method, op_method);
   op("masked_fill(Tensor input, Tensor mask, Scalar value) -> Tensor", static_cast<MaskedByNumber>(&masked_fill),

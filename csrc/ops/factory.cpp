@@ -217,7 +217,7 @@ Tensor eye_rectangle(std::int64_t n, std::int64_t m, std::optional<DType> dtype)
   });
   return out;
 }
-Tensor eye(std::int64_t n, std::optional<DType> dtype) { return eye_rectangle(n, n, dtype); }
+Tensor eye_square(std::int64_t n, std::optional<DType> dtype) { return eye_rectangle(n, n, dtype); }
 
 // Keeps the elements on one side of a diagonal; linear, so it is its own derivative.
 template <bool lower>
@@ -281,6 +281,9 @@ Tensor full(IntSpan sizes, const Scalar& value, DType dtype) {
   return result;
 }
 Tensor ones(IntSpan sizes, DType dtype) { return full(sizes, Scalar(1), dtype); }
+Tensor eye(std::int64_t n, std::int64_t m, DType dtype) { return eye_rectangle(n, m, dtype); }
+Tensor tril(const Tensor& input, std::int64_t diagonal) { return triangle<true>(input, diagonal); }
+Tensor triu(const Tensor& input, std::int64_t diagonal) { return triangle<false>(input, diagonal); }
 Tensor zeros_like(const Tensor& like) { return zeros_like_op(like, std::nullopt); }
 Tensor ones_like(const Tensor& like) { return ones_like_op(like, std::nullopt); }
 
@@ -317,7 +320,7 @@ FASTNN_OPS(factory) {
   op("linspace(Tensor|Scalar start, Tensor|Scalar end, int steps, *, dtype? dtype=None) -> Tensor", &linspace, kMake);
   op("logspace(Tensor|Scalar start, Tensor|Scalar end, int steps, float base=10.0, *, dtype? dtype=None) -> Tensor",
      &logspace, kMake);
-  op("eye(int n, *, dtype? dtype=None) -> Tensor", &eye, kMake);
+  op("eye(int n, *, dtype? dtype=None) -> Tensor", &eye_square, kMake);
   op("eye(int n, int m, *, dtype? dtype=None) -> Tensor", &eye_rectangle, kMake);
   op("tril(Tensor input, int diagonal=0) -> Tensor", &triangle<true>, op_fn | op_method | op_inplace | op_out);
   op("triu(Tensor input, int diagonal=0) -> Tensor", &triangle<false>, op_fn | op_method | op_inplace | op_out);

@@ -529,12 +529,12 @@ Tensor masked_select(const Tensor& input, const Tensor& mask) {
   return index(wide, {contiguous(wide_mask)});
 }
 
-namespace {
-
 std::vector<Tensor> nonzero_tuple(const Tensor& input) {
   const Tensor places = nonzero(input.ndim() == 0 ? reshape(input.detached(), Dims{1}) : input);
   return unbind(places, 1);
 }
+
+namespace {
 
 Tensor masked_scatter(const Tensor& input, const Tensor& mask, const Tensor& source) {
   FASTNN_CHECK(mask.dtype() == DType::Bool, ErrorKind::Runtime,

@@ -25,6 +25,8 @@ Tensor scatter_add(const Tensor& input, std::int64_t dim, const Tensor& index, c
 Tensor scattered(const char* op, const Tensor& input, std::int64_t dim, const Tensor& index, const Tensor& source,
                  ScatterMode mode);
 Tensor nonzero(const Tensor& input);
+// The same as a tensor for each dimension.
+std::vector<Tensor> nonzero_tuple(const Tensor& input);
 Tensor masked_select(const Tensor& input, const Tensor& mask);
 
 // In place, for `x[indices] = values` where x is a (view of a) tensor.

@@ -12,6 +12,16 @@
 
 namespace fastnn {
 
+Dims with_matrix(const Dims& batch, std::int64_t rows, std::int64_t cols) {
+  Dims sizes = batch;
+  sizes.push_back(rows);
+  sizes.push_back(cols);
+  return sizes;
+}
+Dims batch_of(const Tensor& t) {
+  return Dims(static_cast<IntSpan>(t.sizes()).first(static_cast<std::size_t>(t.ndim() - 2)));
+}
+
 namespace {
 
 // Names of types as PyTorch's errors about matrices spell them.
@@ -52,16 +62,6 @@ struct Lens {
 };
 Lens broadcast_to(const Tensor& t, const Dims& sizes) {
   return {sizes, broadcast_strides(t.sizes(), t.strides(), sizes)};
-}
-
-Dims with_matrix(const Dims& batch, std::int64_t rows, std::int64_t cols) {
-  Dims sizes = batch;
-  sizes.push_back(rows);
-  sizes.push_back(cols);
-  return sizes;
-}
-Dims batch_of(const Tensor& t) {
-  return Dims(static_cast<IntSpan>(t.sizes()).first(static_cast<std::size_t>(t.ndim() - 2)));
 }
 
 // out[..., m, n] = alpha * a @ b + beta * input; no history. `input` may be undefined.

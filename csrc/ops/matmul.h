@@ -43,5 +43,8 @@ Tensor multi_dot(TensorList matrices);
 Tensor batched_product(const Tensor& a, const Tensor& b);
 // The transpose of the last two dimensions.
 Tensor matrix_transpose(const Tensor& a);
+// The sizes before those of the matrices, and the sizes of a batch of matrices.
+Dims batch_of(const Tensor& t);
+Dims with_matrix(const Dims& batch, std::int64_t rows, std::int64_t cols);
 
 }  // namespace fastnn

@@ -7,6 +7,7 @@
 #include "ops/complex.h"
 #include "ops/elementwise.h"
 #include "ops/index.h"
+#include "ops/linalg.h"
 #include "ops/pointwise.h"
 #include "ops/reduce_dims.h"
 #include "ops/registry.h"
@@ -648,8 +649,14 @@ Tensor named_norm(const Tensor& input, std::string_view p, OptionalDims dim, boo
     const double infinity = std::numeric_limits<double>::infinity();
     return vector_norm(input, p == "inf" ? infinity : -infinity, dim, keepdim, dtype);
   }
-  FASTNN_CHECK(p == "fro", ErrorKind::Runtime, "norm: expected p to be a number, 'fro', 'inf' or '-inf', got '", p,
-               "'");
+  if (p == "nuc") {
+    constexpr std::int64_t matrix[] = {-2, -1};
+    FASTNN_CHECK(dim || input.ndim() == 2, ErrorKind::Runtime, "norm: without dim, p='nuc' needs a matrix, got shape ",
+                 input.sizes());
+    return matrix_norm(input, p, dim.value_or(matrix), keepdim, dtype);
+  }
+  FASTNN_CHECK(p == "fro", ErrorKind::Runtime, "norm: expected p to be a number, 'fro', 'nuc', 'inf' or '-inf', got '",
+               p, "'");
   return vector_norm(input, 2, dim, keepdim, dtype);
 }
 

@@ -725,8 +725,10 @@ FASTNN_OPS(shape) {
   op("concat(Tensor[] tensors, int dim=0) -> Tensor", &cat, op_fn | op_out);
   op("concatenate(Tensor[] tensors, int dim=0) -> Tensor", &cat, op_fn | op_out);
   op("stack(Tensor[] tensors, int dim=0) -> Tensor", &stack, op_fn | op_out);
-  op("split(Tensor input, int split_size_or_sections, int dim=0) -> Tensor[]", &split, op_fn | op_method);
-  op("split(Tensor input, int[] split_size_or_sections, int dim=0) -> Tensor[]", &split_with_sizes, op_fn | op_method);
+  op("split(Tensor tensor, int split_size_or_sections, int dim=0) -> Tensor[]", &split, op_fn);
+  op("split(Tensor tensor, int[] split_size_or_sections, int dim=0) -> Tensor[]", &split_with_sizes, op_fn);
+  op("split(Tensor input, int split_size, int dim=0) -> Tensor[]", &split, op_method);
+  op("split(Tensor input, int[] split_size, int dim=0) -> Tensor[]", &split_with_sizes, op_method);
   op("split_with_sizes(Tensor input, int[] split_sizes, int dim=0) -> Tensor[]", &split_with_sizes, op_fn | op_method);
   op("unsafe_split(Tensor input, int split_size, int dim=0) -> Tensor[]", &split, op_fn | op_method);
   op("unsafe_split_with_sizes(Tensor input, int[] split_sizes, int dim=0) -> Tensor[]", &split_with_sizes,

@@ -73,6 +73,7 @@ from fastnn._functions import (
     result_type,
     row_stack,
     set_default_device,
+    spmm,
     tensor_split,
     typename,
     use_deterministic_algorithms,

@@ -52,6 +52,7 @@ __all__ = [
     "result_type",
     "row_stack",
     "set_default_device",
+    "spmm",
     "tensor_split",
     "typename",
     "use_deterministic_algorithms",
@@ -464,6 +465,11 @@ def typename(obj: Any) -> str:
 
 
 from_dlpack = _C.from_dlpack
+
+
+def spmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices, both of which are dense here; see :func:`mm`."""
+    return _C.mm(input, mat2)
 
 
 def asarray(

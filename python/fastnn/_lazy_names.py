@@ -29,7 +29,9 @@ _BY_MODULE = {
         set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
     """,
     "_spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
+    "_lowrank": "pca_lowrank svd_lowrank",
     "compiler": "compile",
+    "func": "vmap",
     "nn.functional": """
         channel_shuffle cosine_similarity pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rrelu rrelu_
     """,

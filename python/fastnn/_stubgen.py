@@ -11,6 +11,7 @@ missing in a table, or in one too many, is an error.
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 import keyword
 import re
@@ -496,12 +497,12 @@ def _from_docstring(qualified: str, doc: str | None, precise: Precise, method: b
     return f"({', '.join(parameters)})", precise.type(qualified, "return", match.group(2))
 
 
-def _from_python(name: str, function: Callable[..., Any]) -> tuple[str, str]:
+def _from_python(name: str, function: Callable[..., Any], bound: bool = True) -> tuple[str, str]:
     """Parameters and result of a method that is written in Python, from its annotations."""
     signature = inspect.signature(function)
     parameters = []
     for i, parameter in enumerate(signature.parameters.values()):
-        if i == 0:
+        if i == 0 and bound:
             parameters.append(parameter.replace(annotation=inspect.Parameter.empty))
             continue
         if parameter.annotation is inspect.Parameter.empty:
@@ -564,7 +565,7 @@ def _member(kind: str, name: str, value: Any, precise: Precise, named: NamedTupl
     elif inspect.isfunction(value):
         yield from _define(name, [_from_python(name, value)], indent)
     elif isinstance(value, staticmethod):
-        yield from _define(name, [_from_python(name, value.__func__)], indent, "staticmethod")
+        yield from _define(name, [_from_python(name, value.__func__, bound=False)], indent, "staticmethod")
     elif type(value).__name__ == "instancemethod":  # how pybind11 holds a method
         yield from _define(name, [_from_docstring(f"{kind}.{name}", value.__doc__, precise, True)], indent)
     elif type(value).__name__ != "wrapper_descriptor":
@@ -648,13 +649,17 @@ def _namespace_stub(namespace: str) -> str:
     for name, operation in sorted(vars(getattr(_C, namespace, _Empty)).items()):
         if not name.startswith("_"):
             lines += _define(name, _operation_lines(name, operation, False, named))
+    classes = {value: name for name, value in vars(_C).items() if inspect.isclass(value)}
+    for name, value in sorted(vars(importlib.import_module(f"fastnn.{namespace}")).items()):
+        if inspect.isclass(value):
+            lines.append(f"{name} = {classes[value]}")
     body = "\n".join(lines)
     used = set(re.findall(r"\w+", body))
     imports = []
     for module, names in (
         ("collections.abc", ("Sequence",)),
         ("typing", ("Literal", "overload")),
-        ("fastnn._C", ("Generator", "Tensor", *re.findall(r"^_\w+", PRELUDE, re.MULTILINE), *named.fields)),
+        ("fastnn._C", (*classes.values(), *re.findall(r"^_\w+", PRELUDE, re.MULTILINE), *named.fields)),
     ):
         if found := sorted(used.intersection(names)):
             imports.append(f"from {module} import {', '.join(found)}")

@@ -448,26 +448,6 @@ def _no_grad() -> Any:
     return no_grad()
 
 
-def _storage_from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
-    """The bytes of a file: in memory that is read when it is used, and with `shared` written back."""
-    from .storage import from_file
-
-    return from_file(filename, shared, nbytes)
-
-
-def _storage_untyped(self: UntypedStorage) -> UntypedStorage:
-    """The storage itself."""
-    return self
-
-
-def _storage_item(self: UntypedStorage, index: int | slice) -> Any:
-    """A byte, or a part that shares the memory."""
-    content = memoryview(self)[index]  # type: ignore[arg-type]
-    if isinstance(content, int):
-        return content
-    return _C._from_buffer(content, _C.uint8, (len(content),), (1,), 0).untyped_storage()
-
-
 # --- subclasses ------------------------------------------------------------------------------------------------------
 
 
@@ -502,6 +482,26 @@ def _overridable(name: str, method: Callable[..., Any]) -> Any:
 
 # Methods that work through others, which ask for overrides themselves.
 _NOT_OVERRIDABLE = {"__iter__", "__reduce_ex__", "__torch_function__"}
+
+
+def _storage_from_file(filename: str, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+    """The bytes of a file: in memory that is read when it is used, and with `shared` written back."""
+    from .storage import from_file
+
+    return from_file(filename, shared, nbytes)
+
+
+def _storage_untyped(self: UntypedStorage) -> UntypedStorage:
+    """The storage itself."""
+    return self
+
+
+def _storage_item(self: UntypedStorage, index: int | slice) -> Any:
+    """A byte, or a part that shares the memory."""
+    content = memoryview(self)[index]  # type: ignore[arg-type]
+    if isinstance(content, int):
+        return content
+    return _C._from_buffer(content, _C.uint8, (len(content),), (1,), 0).untyped_storage()
 
 
 def _install() -> None:

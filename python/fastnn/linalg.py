@@ -9,3 +9,5 @@ for _name in dir(getattr(_C, "linalg", None)):
     if not _name.startswith("_"):
         globals()[_name] = getattr(_C.linalg, _name)
 del _name
+
+LinAlgError = _C._LinAlgError

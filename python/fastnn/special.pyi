@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import overload
-from fastnn._C import Tensor, _DTypeLike, _Scalar, _bool, _float, _int
+from fastnn._C import Tensor, _DTypeLike, _Scalar, _bool, _float, _int, dtype
 
 def airy_ai(input: Tensor, *, out: Tensor | None = None) -> Tensor: ...
 def bessel_j0(input: Tensor, *, out: Tensor | None = None) -> Tensor: ...

@@ -33,7 +33,7 @@ class ContrastiveLoss(nn.Module):
 
 def main():
     torch.manual_seed(13)
-    net = nn.Sequential(nn.Linear(12, 16), nn.PReLU(), nn.BatchNorm1d(16), nn.Linear(16, 6))
+    net = nn.Sequential(nn.Linear(12, 16), nn.PReLU(), nn.LayerNorm(16), nn.Linear(16, 6))
     loader = DataLoader(Pairs(), batch_size=10, shuffle=True, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adagrad(net.parameters(), lr=0.05)
     contrastive, triplet = ContrastiveLoss(), nn.TripletMarginLoss(margin=1.0, p=2)

@@ -334,15 +334,16 @@ class _Symmetric(_Square):
 
 class _PositiveSemidefinite(_Symmetric):
     def check(self, value: Tensor) -> Tensor:
-        symmetric = super().check(value)
+        symmetric: Tensor = super().check(value)
         if not symmetric.all():
             return symmetric
-        return (fastnn.linalg.eigvalsh(value) >= 0).all(-1)
+        positive: Tensor = (fastnn.linalg.eigvalsh(value) >= 0).all(-1)
+        return positive
 
 
 class _PositiveDefinite(_Symmetric):
     def check(self, value: Tensor) -> Any:
-        symmetric = super().check(value)
+        symmetric: Tensor = super().check(value)
         if not symmetric.all():
             return symmetric
         return fastnn.linalg.cholesky_ex(value).info == 0
@@ -407,7 +408,7 @@ one_hot = _OneHot()
 nonnegative_integer = _IntegerGreaterThan(0)
 positive_integer = _IntegerGreaterThan(1)
 integer_interval = _IntegerInterval
-real = _Real()
+real: Constraint = _Real()
 real_vector = independent(real, 1)
 positive = _GreaterThan(0.0)
 nonnegative = _GreaterThanEq(0.0)
@@ -418,13 +419,13 @@ multinomial = _Multinomial
 unit_interval = _Interval(0.0, 1.0)
 interval = _Interval
 half_open_interval = _HalfOpenInterval
-simplex = _Simplex()
+simplex: Constraint = _Simplex()
 lower_triangular = _LowerTriangular()
-lower_cholesky = _LowerCholesky()
-corr_cholesky = _CorrCholesky()
+lower_cholesky: Constraint = _LowerCholesky()
+corr_cholesky: Constraint = _CorrCholesky()
 square = _Square()
 symmetric = _Symmetric()
-positive_semidefinite = _PositiveSemidefinite()
-positive_definite = _PositiveDefinite()
+positive_semidefinite: Constraint = _PositiveSemidefinite()
+positive_definite: Constraint = _PositiveDefinite()
 cat = _Cat
 stack = _Stack

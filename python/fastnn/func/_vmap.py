@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 from fastnn._C import Tensor
-from fastnn.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
-from fastnn.utils._pytree import _broadcast_to_and_flatten as broadcast_to_and_flatten
+from fastnn.utils._pytree import TreeSpec, _broadcast_to_and_flatten, tree_flatten, tree_unflatten
 
 from . import _custom_function as _custom_function
 from . import _rules as _rules
@@ -52,7 +51,7 @@ def _flat_inputs(name: str, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[i
     if not args:
         raise ValueError(f"{where}: got no inputs: there is nothing to vmap over.")
     leaves, spec = tree_flatten(args)
-    dims = broadcast_to_and_flatten(tuple(in_dims) if isinstance(in_dims, list) else in_dims, spec)
+    dims = _broadcast_to_and_flatten(tuple(in_dims) if isinstance(in_dims, list) else in_dims, spec)
     if dims is None:
         raise ValueError(
             f"{where}: in_dims is not compatible with the structure of inputs. in_dims has structure "
@@ -91,7 +90,7 @@ def _flat_out_dims(name: str, out_dims: Any, output: Any, spec: TreeSpec) -> lis
             out_dims = tuple(out_dims)
         if isinstance(out_dims, tuple) and spec.type is list:
             out_dims = list(out_dims)
-        flat = broadcast_to_and_flatten(out_dims, spec)
+        flat = _broadcast_to_and_flatten(out_dims, spec)
     if flat is None:
         raise ValueError(
             f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of "

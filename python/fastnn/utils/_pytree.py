@@ -157,7 +157,7 @@ def _namedtuple_flatten(d: Any) -> tuple[list[Any], Any]:
 
 
 def _namedtuple_unflatten(values: Iterable[Any], context: Any) -> Any:
-    return context(*values) if is_namedtuple_class(context) else context(values)
+    return context(*values) if hasattr(context, "_fields") else context(tuple(values))
 
 
 def _dict_flatten(d: dict[Any, Any]) -> tuple[list[Any], Any]:
@@ -250,7 +250,7 @@ def _node(tree: Any) -> NodeDef | None:
 def _get_node_type(tree: Any) -> Any:
     from collections import namedtuple
 
-    return namedtuple if _node(tree) is _NAMED_TUPLE else type(tree)
+    return namedtuple if is_namedtuple_instance(tree) else type(tree)
 
 
 def tree_is_leaf(tree: PyTree, is_leaf: Callable[[Any], bool] | None = None) -> bool:
@@ -482,7 +482,7 @@ def _keys(tree: Any, definition: NodeDef) -> Iterable[tuple[Any, Any]]:
         return pairs
     if isinstance(tree, dict):
         return [(MappingKey(key), value) for key, value in tree.items()]
-    if definition is _NAMED_TUPLE:
+    if definition is _NAMED_TUPLE and is_namedtuple(tree):
         return [(GetAttrKey(name), value) for name, value in zip(tree._fields, tree, strict=True)]
     return [(SequenceKey(index), value) for index, value in enumerate(definition.flatten_fn(tree)[0])]
 

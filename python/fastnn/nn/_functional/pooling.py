@@ -25,6 +25,12 @@ def _stride_or_kernel(stride: Size | None, kernel: tuple[int, ...]) -> tuple[int
     return ntuple(stride, len(kernel))
 
 
+def _adaptive_size(op: str, input: Tensor, output_size: Any) -> Any:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{op}(): argument 'input' must be Tensor, not {type(input).__name__}")
+    return list_with_default(output_size, input.shape)
+
+
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Means over windows that divide an input of shape (N, C, H, W) or (C, H, W) into `output_size` parts.
 
@@ -38,12 +44,12 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
         tensor([[[1.5000],
                  [3.5000]]])
     """
-    return _nn.adaptive_avg_pool2d(input, list_with_default(output_size, input.shape))
+    return _nn.adaptive_avg_pool2d(input, _adaptive_size("adaptive_avg_pool2d", input, output_size))
 
 
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means over windows that divide an input of shape (N, C, D, H, W) or (C, D, H, W); see the 2d form."""
-    return _nn.adaptive_avg_pool3d(input, list_with_default(output_size, input.shape))
+    return _nn.adaptive_avg_pool3d(input, _adaptive_size("adaptive_avg_pool3d", input, output_size))
 
 
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
@@ -60,12 +66,12 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
         tensor([[[2.],
                  [4.]]])
     """
-    return _nn.adaptive_max_pool2d(input, list_with_default(output_size, input.shape), return_indices)
+    return _nn.adaptive_max_pool2d(input, _adaptive_size("adaptive_max_pool2d", input, output_size), return_indices)
 
 
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maxima over windows that divide an input of shape (N, C, D, H, W) or (C, D, H, W); see the 2d form."""
-    return _nn.adaptive_max_pool3d(input, list_with_default(output_size, input.shape), return_indices)
+    return _nn.adaptive_max_pool3d(input, _adaptive_size("adaptive_max_pool3d", input, output_size), return_indices)
 
 
 # --- power means ---
