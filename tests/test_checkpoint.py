@@ -203,3 +203,19 @@ def test_errors() -> None:
         fastnn.autograd.grad(checkpoint(fastnn.exp, x, use_reentrant=True), x)
     with pytest.raises(RuntimeError, match="tuple"):
         detach_variable([x])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_mixed_precision_is_that_of_the_first_computation(use_reentrant: bool) -> None:
+    seen: list[Any] = []
+    weight = fastnn.ones(2, 2, requires_grad=True)
+
+    def function(x: fastnn.Tensor) -> fastnn.Tensor:
+        y = x @ weight
+        seen.append(y.dtype)
+        return y.float().exp()
+
+    with fastnn.autocast("cpu", dtype=fastnn.bfloat16):
+        y = checkpoint(function, fastnn.ones(2, 2, requires_grad=True), use_reentrant=use_reentrant)
+    y.sum().backward()
+    assert seen == [fastnn.bfloat16] * 2

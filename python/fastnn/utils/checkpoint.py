@@ -77,15 +77,25 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(one.detach().requires_grad_(one.requires_grad) if isinstance(one, Tensor) else one for one in inputs)
 
 
-@contextlib.contextmanager
-def _replayed(state: Tensor | None) -> Iterator[None]:
-    """Random numbers as they were at ``state``, and as before afterwards."""
-    if state is None:
-        yield
-        return
-    with fork_rng():
-        set_rng_state(state)
-        yield
+class _Surroundings:
+    """The random numbers and the mixed precision of the first computation, for the second."""
+
+    def __init__(self, preserve_rng_state: bool) -> None:
+        self.random = get_rng_state() if preserve_rng_state else None
+        self.autocast = _C._autocast_state()
+
+    @contextlib.contextmanager
+    def again(self) -> Iterator[None]:
+        """As they were; as before afterwards."""
+        before = _C._autocast_state()
+        _C._set_autocast_state(*self.autocast)
+        try:
+            with contextlib.nullcontext() if self.random is None else fork_rng():
+                if self.random is not None:
+                    set_rng_state(self.random)
+                yield
+        finally:
+            _C._set_autocast_state(*before)
 
 
 # --- with hooks on saved tensors -------------------------------------------------------------------------------------
@@ -182,10 +192,10 @@ def _with_hooks(
     if not _C.is_grad_enabled():
         with forward_context:
             return function(*args, **kwargs)
-    state = get_rng_state() if preserve else None
+    surroundings = _Surroundings(preserve)
 
     def compute() -> None:
-        with _replayed(state), recompute_context:
+        with surroundings.again(), recompute_context:
             function(*args, **kwargs)
 
     region = _Region(compute, early_stop, determinism_check == "default")
@@ -203,7 +213,7 @@ class CheckpointFunction(Function):
     def forward(ctx: Any, run_function: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
         """Run the function; keep its tensors."""
         ctx.run_function = run_function
-        ctx.state = get_rng_state() if preserve_rng_state else None
+        ctx.surroundings = _Surroundings(preserve_rng_state)
         ctx.places = [i for i, arg in enumerate(args) if isinstance(arg, Tensor)]
         ctx.others = [None if isinstance(arg, Tensor) else arg for arg in args]
         ctx.save_for_backward(*(args[i] for i in ctx.places))
@@ -223,7 +233,7 @@ class CheckpointFunction(Function):
         for i, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
             inputs[i] = tensor
         detached = detach_variable(tuple(inputs))
-        with _replayed(ctx.state), enable_grad():
+        with ctx.surroundings.again(), enable_grad():
             outputs = ctx.run_function(*detached)
         if isinstance(outputs, Tensor):
             outputs = (outputs,)

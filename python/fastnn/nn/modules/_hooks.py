@@ -84,7 +84,7 @@ class _GlobalHooks:
         self.module: HookTable = OrderedDict()
 
 
-global_hooks = _GlobalHooks()
+global_hooks: _GlobalHooks = _GlobalHooks()
 # A call needs the slow path when one of these is not empty; one truth test each, and usually one in all.
 call_tables = (global_hooks.forward, global_hooks.forward_pre, global_hooks.backward, global_hooks.backward_pre)
 
