@@ -148,9 +148,9 @@ assert sys.meta_path == before
 
 
 def test_metadata_says_the_same_version() -> None:
-    folders = [name for name in os.listdir(_alias.PATH) if name.endswith(".dist-info")]
-    assert folders == ["torch-2.13.0+fastnn.dist-info"]
-    text = (Path(_alias.PATH) / folders[0] / "METADATA").read_text(encoding="utf-8")
+    files = [name for name in os.listdir(_alias.PATH) if name.endswith(".egg-info")]
+    assert files == ["torch-2.13.0+fastnn.egg-info"]
+    text = (Path(_alias.PATH) / files[0]).read_text(encoding="utf-8")
     assert f"Version: {fastnn.version.__version__}\n" in text
 
 

@@ -36,7 +36,6 @@ _BY_MODULE = {
         channel_shuffle cosine_similarity pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rrelu rrelu_
     """,
     "nn.utils.weight_norm": "_weight_norm",
-    "func": "vmap",
     "random": "default_generator fork_rng get_rng_state initial_seed manual_seed seed set_rng_state",
     "serialization": "load save",
     "storage": """
