@@ -575,3 +575,11 @@ def test_matrix_exp_of_any_size(size: float) -> None:
 def test_matrix_exp_of_what_is_not_finite() -> None:
     assert linalg.matrix_exp(fastnn.full((2, 2), float("nan"))).isnan().all()
     assert linalg.matrix_exp(fastnn.zeros(2, 2, dtype=fastnn.bfloat16)).dtype == fastnn.bfloat16
+
+
+def test_second_derivatives_of_the_norm_at_zero_are_finite() -> None:
+    x = fastnn.zeros(3, requires_grad=True)
+    scale = fastnn.ones((), requires_grad=True)
+    (first,) = fastnn.autograd.grad(linalg.norm(x), x, scale, create_graph=True)
+    second = fastnn.autograd.grad(first, [x, scale], fastnn.ones(3))
+    assert [one.tolist() for one in (first, *second)] == [[0.0] * 3, [0.0] * 3, 0.0]
