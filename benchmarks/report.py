@@ -92,14 +92,18 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> Ratios:
     return Ratios(median, low, high)
 
 
-def agree(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], tolerance: float) -> bool:
+def agree(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], tolerance: float | None) -> bool:
     """Whether the checked steps of both sides computed the same numbers; NaN is never the same.
+
+    Without a tolerance they draw different random numbers, and only have to be finite.
 
     Example:
         >>> agree([[1.0]], [[1.00001]], 1e-4), agree([[1.0]], [[1.1]], 1e-4)
         (True, False)
     """
     pairs = [pair for a, b in zip(ours, theirs, strict=True) for pair in zip(a, b, strict=True)]
+    if tolerance is None:
+        return all(math.isfinite(a) and math.isfinite(b) for a, b in pairs)
     return all(math.isclose(a, b, rel_tol=tolerance, abs_tol=ABSOLUTE_TOLERANCE) for a, b in pairs)
 
 
