@@ -173,6 +173,19 @@ FASTNN_VEC_FUNCTION T reduce_add(Vec<T> a) { return packet::predux(a.p); }
 FASTNN_VEC_FUNCTION T reduce_max(Vec<T> a) { return packet::predux_max(a.p); }
 FASTNN_VEC_FUNCTION T reduce_min(Vec<T> a) { return packet::predux_min(a.p); }
 
+// A square of vectors becomes its transpose.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+FASTNN_VEC_FUNCTION void transpose(Vec<T> (&rows)[Vec<T>::size]) {
+  packet::PacketBlock<typename Vec<T>::Packet, Vec<T>::size> block;
+#pragma GCC unroll 16
+  for (int i = 0; i < Vec<T>::size; ++i) block.packet[i] = rows[i].p;
+  packet::ptranspose(block);
+#pragma GCC unroll 16
+  for (int i = 0; i < Vec<T>::size; ++i) rows[i].p = block.packet[i];
+}
+#pragma GCC diagnostic pop
+
 // f(scalar) on every lane, for what has no vector form.
 template <class T, class F>
 FASTNN_INLINE Vec<T> each_lane(Vec<T> a, F f) {
