@@ -3,9 +3,11 @@
 #include <climits>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "core/parallel.h"
 #include "core/scratch.h"
+#include "cpu/few_rows.h"
 #include "cpu/gemm.h"
 #include "cpu/loops.h"
 #include "cpu/tables.h"
@@ -391,6 +393,67 @@ void run_tasks(const Plan& plan, std::int64_t begin, std::int64_t end) {
   }
 }
 
+// --- a few rows --------------------------------------------------------------------------------------------------
+
+constexpr std::int64_t kFewDepth = 32;     // a shorter k is left to the others
+constexpr std::int64_t kFewColumns = 512;  // of a piece of work
+
+bool is_walkable(const Matrix& b) {
+  if (b.dtype != DType::Float32 && b.dtype != DType::Float16 && b.dtype != DType::BFloat16) return false;
+  return has_rows(b) || has_rows(b.transposed());
+}
+bool is_few_rows(const Matrix& a, const Matrix& b) {
+  return a.rows <= kFewRows && a.cols >= kFewDepth && b.cols > kFewRows && a.dtype != DType::Float64 &&
+         is_floating(a.dtype) && is_walkable(b);
+}
+
+void multiply_few_rows(const Matrix (&matrix)[kRoles], double alpha, double beta) {
+  const Matrix& a = matrix[kA];
+  const Matrix& b = matrix[kB];
+  const std::int64_t m = a.rows;
+  const std::int64_t k = a.cols;
+  const bool by_columns = !has_rows(b);
+  const bool direct_a = a.dtype == DType::Float32 && has_rows(a);
+  const Scratch rows(direct_a ? 0 : m * k * static_cast<std::int64_t>(sizeof(float)));
+  if (!direct_a) load_block(rows.as<float>(), k, a, 1.0f);
+  const float* left = direct_a ? reinterpret_cast<const float*>(a.data) : rows.as<float>();
+  const std::int64_t step_a = direct_a ? leading(a) : k;
+  const FewRowsFn run = few_rows_function(b.dtype, by_columns, m);
+  const double work = static_cast<double>(k) * kFewColumns * (kMoveWork / 2 + static_cast<double>(m));
+  parallel_for(ceil_div(b.cols, kFewColumns), larger(1, static_cast<std::int64_t>(kTaskWork / work)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 float sums[kFewRows * kFewColumns];
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const std::int64_t col = i * kFewColumns;
+                   const std::int64_t cols = smaller(kFewColumns, b.cols - col);
+                   if (!by_columns) std::memset(sums, 0, sizeof(sums));
+                   run(k, cols, left, step_a, b.part(0, k, col, cols).data, by_columns ? b.col_step : b.row_step, sums,
+                       kFewColumns);
+                   Matrix part = matrix[kC].part(0, m, col, cols);
+                   for (std::int64_t row = 0; row < m; ++row) {
+                     float* sum = sums + row * kFewColumns;
+                     if (alpha != 1) {
+                       for (std::int64_t j = 0; j < cols; ++j) sum[j] *= static_cast<float>(alpha);
+                     }
+                     if (beta != 0) {
+                       float rest[kFewColumns];
+                       load_block(rest, cols, matrix[kInput].part(row, 1, col, cols), static_cast<float>(beta));
+                       for (std::int64_t j = 0; j < cols; ++j) sum[j] += rest[j];
+                     }
+                     store_any(part.data + row * part.row_step * itemsize(part.dtype), part.dtype, sum, part.col_step,
+                               cols);
+                   }
+                 }
+               });
+}
+
+// c^T = b^T a^T
+void exchange(Plan& plan) {
+  std::swap(plan.matrix[kA], plan.matrix[kB]);
+  for (Matrix& matrix : plan.matrix) matrix = matrix.transposed();
+  for (int d = 0; d < plan.batch_dims; ++d) std::swap(plan.batch_steps[kA][d], plan.batch_steps[kB][d]);
+}
+
 // --- products from packed panels -----------------------------------------------------------------------------------
 
 constexpr double kSmallWork = 1 << 18;    // a BLAS has kernels for products this small that need no panels
@@ -486,12 +549,15 @@ void multiply_panels(const Matrix (&matrix)[kRoles], double alpha, double beta) 
       direct_a);
 }
 
-void run_panels(const Plan& plan) {
+using MultiplyFn = void (*)(const Matrix (&matrix)[kRoles], double alpha, double beta);
+
+// All of the batch: in parallel over it, or within each product.
+void run_batch(const Plan& plan, MultiplyFn multiply) {
   const auto one = [&](std::int64_t batch) {
     Matrix matrix[kRoles];
     for (int r = 0; r < kRoles; ++r) matrix[r] = plan.matrix[r];
     move_to_batch(plan, batch, matrix);
-    multiply_panels(matrix, plan.alpha, plan.beta);
+    multiply(matrix, plan.alpha, plan.beta);
   };
   const double work = static_cast<double>(plan.matrix[kC].rows) * static_cast<double>(plan.matrix[kC].cols) *
                       static_cast<double>(plan.matrix[kA].cols + 8);
@@ -563,20 +629,15 @@ void gemm(const View& c, const View& a, const View& b, const Product& product) {
   }
   plan_batch(plan, views);
   if (!has_rows(plan.matrix[kC]) && has_rows(plan.matrix[kC].transposed())) {
-    // c^T = b^T a^T
-    const Matrix first = plan.matrix[kA];
-    plan.matrix[kA] = plan.matrix[kB].transposed();
-    plan.matrix[kB] = first.transposed();
-    plan.matrix[kC] = plan.matrix[kC].transposed();
-    plan.matrix[kInput] = plan.matrix[kInput].transposed();
-    for (int d = 0; d < plan.batch_dims; ++d) {
-      const std::int64_t step = plan.batch_steps[kA][d];
-      plan.batch_steps[kA][d] = plan.batch_steps[kB][d];
-      plan.batch_steps[kB][d] = step;
-    }
+    exchange(plan);
   }
   if (run_long_dot(plan)) return;
-  if (wants_panels(plan)) return run_panels(plan);
+  if (is_few_rows(plan.matrix[kA], plan.matrix[kB])) return run_batch(plan, &multiply_few_rows);
+  if (is_few_rows(plan.matrix[kB].transposed(), plan.matrix[kA].transposed())) {
+    exchange(plan);
+    return run_batch(plan, &multiply_few_rows);
+  }
+  if (wants_panels(plan)) return run_batch(plan, &multiply_panels);
   plan_grid(plan);
   const std::int64_t tasks = plan.batches * plan.grid_m * plan.grid_n;
   const double work = static_cast<double>(plan.tile_m) * static_cast<double>(plan.tile_n) *
