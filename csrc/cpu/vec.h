@@ -235,6 +235,32 @@ FASTNN_INLINE void Vec<float>::store(Half* to) const {
 
 #else
 
+#if defined(__AVX2__)
+
+// The first n words of eight.
+FASTNN_INLINE __m256i first_words(std::int64_t n) {
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), index);
+}
+template <>
+FASTNN_INLINE Vec<float> Vec<float>::load_partial(const float* from, std::int64_t n) {
+  return Vec(Packet(_mm256_maskload_ps(from, first_words(n))));
+}
+template <>
+FASTNN_INLINE void Vec<float>::store_partial(float* to, std::int64_t n) const {
+  _mm256_maskstore_ps(to, first_words(n), p);
+}
+template <>
+FASTNN_INLINE Vec<double> Vec<double>::load_partial(const double* from, std::int64_t n) {
+  return Vec(Packet(_mm256_maskload_pd(from, first_words(2 * n))));
+}
+template <>
+FASTNN_INLINE void Vec<double>::store_partial(double* to, std::int64_t n) const {
+  _mm256_maskstore_pd(to, first_words(2 * n), p);
+}
+
+#endif
+
 template <class T>
 FASTNN_INLINE Vec<T> Vec<T>::load_partial(const T* from, std::int64_t n) {
   T buffer[size] = {};
