@@ -31,6 +31,38 @@ const BlasOf<T>& blas_of() {
   }
 }
 
+// to[0 .. count) = from[0], from[step], ...; zero outside of [first, last), where nothing is read.
+template <class T, class S>
+void copy_inside(T* to, const S* from, std::int64_t step, std::int64_t first, std::int64_t last, std::int64_t count) {
+  if constexpr (std::is_same_v<T, S>) {
+    constexpr std::int64_t L = Vec<T>::size;
+    const auto lanes = [](std::int64_t at) { return at < 0 ? 0 : at > L ? L : at; };
+    if (step == 1 || step == 2) {
+      for (std::int64_t i = 0; i < count; i += L) {
+        Vec<T> value;
+        if (step == 1) {
+          value = Vec<T>::load_range(from + i, lanes(first - i), larger(lanes(last - i), lanes(first - i)));
+        } else {
+          const T* at = from + 2 * i;
+          const std::int64_t begin = 2 * (first - i);
+          const std::int64_t end = larger(2 * (last - i) - 1, begin);
+          value = even_lanes(Vec<T>::load_range(at, lanes(begin), lanes(end)),
+                             Vec<T>::load_range(at + L, lanes(begin - L), lanes(end - L)));
+        }
+        if (i + L <= count) {
+          value.store(to + i);
+        } else {
+          value.store_partial(to + i, count - i);
+        }
+      }
+      return;
+    }
+  }
+  fill(to, T(0), first);
+  copy_strided(to + first, from + first * step, step, last - first);
+  fill(to + last, T(0), count - last);
+}
+
 // Columns [begin, end) of the unfolded channels [c0, c1) of a group; `input` is its first channel in the first image.
 template <class T, class S>
 void unfold(T* col, const S* input, const Shape& s, std::int64_t c0, std::int64_t c1, std::int64_t begin,
@@ -53,9 +85,7 @@ void unfold(T* col, const S* input, const Shape& s, std::int64_t c0, std::int64_
           const std::int64_t first = smaller(larger(range.first, x0), x1);
           const std::int64_t last = larger(smaller(range.last, x1), first);
           const S* line = input + (image * s.in_channels + c) * s.in_points + (in_z * s.in[1] + in_y) * s.in[2];
-          fill(out, T(0), first - x0);
-          copy_strided(out + (first - x0), line + first * s.stride[2] + shift, s.stride[2], last - first);
-          fill(out + (last - x0), T(0), x1 - last);
+          copy_inside(out, line + x0 * s.stride[2] + shift, s.stride[2], first - x0, last - x0, x1 - x0);
         });
   });
 }
@@ -126,26 +156,11 @@ struct Run {
   std::int64_t image;
 };
 
-// to[0 .. count) = from[0], from[step], ...; zero outside of [first, last), where nothing is read.
-template <class T, class S>
-void copy_inside(T* to, const S* from, std::int64_t step, std::int64_t first, std::int64_t last, std::int64_t count) {
-  constexpr std::int64_t L = Vec<T>::size;
-  if constexpr (std::is_same_v<T, S>) {
-    if (step == 1 && first == 0 && last == count) {
-      std::int64_t i = 0;
-      for (; i + L <= count; i += L) Vec<T>::load(from + i).store(to + i);
-      if (i < count) Vec<T>::load_partial(from + i, count - i).store_partial(to + i, count - i);
-      return;
-    }
-  }
-  fill(to, T(0), first);
-  copy_strided(to + first, from + first * step, step, last - first);
-  fill(to + last, T(0), count - last);
-}
-
-// A panel of W columns of the unfolded input of a group, from column `begin` on: panel[row * W + column].
+// A panel of W columns of the unfolded input of a group, from column `begin` on: panel[(row - first) * W + column] for
+// `depth` rows from `first` on.
 template <class T, int W, class S>
-void pack_columns(T* panel, const S* input, const Shape& s, std::int64_t begin, std::int64_t count) {
+void pack_columns(T* panel, const S* input, const Shape& s, std::int64_t begin, std::int64_t count, std::int64_t first,
+                  std::int64_t depth) {
   Run runs[W];
   int run_count = 0;
   for_rows(s, begin, begin + count,
@@ -153,25 +168,36 @@ void pack_columns(T* panel, const S* input, const Shape& s, std::int64_t begin, 
              runs[run_count++] = {at, x1 - x0, z * s.stride[0] - s.padding[0], y * s.stride[1] - s.padding[1],
                                   x0, image};
            });
-  if (count < W) fill(panel, T(0), s.rows * W);
-  for_taps(s, 0, s.group_in, [&](std::int64_t row, std::int64_t c, std::int64_t kz, std::int64_t ky, std::int64_t kx) {
+  if (count < W) fill(panel, T(0), depth * W);
+  std::int64_t c = first / s.taps;
+  std::int64_t kx = first % s.kernel[2];
+  std::int64_t ky = first / s.kernel[2] % s.kernel[1];
+  std::int64_t kz = first % s.taps / (s.kernel[2] * s.kernel[1]);
+  for (T* to = panel; to != panel + depth * W; to += W) {
     const Range range = inside(s, kx);
     const std::int64_t shift = kx * s.dilation[2] - s.padding[2];
-    T* const to = panel + row * W;
     for (int r = 0; r < run_count; ++r) {
       const Run& run = runs[r];
       const std::int64_t z = run.z + kz * s.dilation[0];
       const std::int64_t y = run.y + ky * s.dilation[1];
-      if (z < 0 || z >= s.in[0] || y < 0 || y >= s.in[1]) {
-        fill(to + run.at, T(0), run.count);
-        continue;
+      std::int64_t x0 = 0;
+      std::int64_t x1 = 0;
+      std::int64_t line = 0;
+      if (z >= 0 && z < s.in[0] && y >= 0 && y < s.in[1]) {
+        x0 = smaller(larger(range.first - run.x, 0), run.count);
+        x1 = larger(smaller(range.last - run.x, run.count), x0);
+        line = (run.image * s.in_channels + c) * s.in_points + (z * s.in[1] + y) * s.in[2];
       }
-      const std::int64_t first = smaller(larger(range.first - run.x, 0), run.count);
-      const std::int64_t last = larger(smaller(range.last - run.x, run.count), first);
-      const std::int64_t line = (run.image * s.in_channels + c) * s.in_points + (z * s.in[1] + y) * s.in[2];
-      copy_inside(to + run.at, input + line + run.x * s.stride[2] + shift, s.stride[2], first, last, run.count);
+      copy_inside(to + run.at, input + line + run.x * s.stride[2] + shift, s.stride[2], x0, x1, run.count);
     }
-  });
+    if (++kx < s.kernel[2]) continue;
+    kx = 0;
+    if (++ky < s.kernel[1]) continue;
+    ky = 0;
+    if (++kz < s.kernel[0]) continue;
+    kz = 0;
+    ++c;
+  }
 }
 
 // Calls f(group) for all groups: in parallel over them when each is little work, else f is parallel within.
@@ -191,6 +217,48 @@ double work_of_group(const Shape& s) {
 
 // --- the three products ----------------------------------------------------------------------------------------------
 
+// Some channels of some columns of the output, while it is computed: the output itself where the columns are one run
+// of one image, else a block that is put there at the end.
+template <class T, class S>
+struct Part {
+  S* output;
+  const Shape& s;
+  std::int64_t channel, channels, col, cols;
+  bool direct;
+  Scratch scratch;
+  GemmTarget<T> target;
+
+  Part(const View& view, const View* bias, const Shape& shape, std::int64_t channel_, std::int64_t channels_,
+       std::int64_t col_, std::int64_t cols_)
+      : output(view.as<S>()),
+        s(shape),
+        channel(channel_),
+        channels(channels_),
+        col(col_),
+        cols(cols_),
+        direct(std::is_same_v<T, S> && (col + cols - 1) / s.out_points == col / s.out_points),
+        scratch(direct ? 0 : channels * cols * static_cast<std::int64_t>(sizeof(T))),
+        target{scratch.as<T>(), cols, T(1), T(0), nullptr, 0} {
+    if constexpr (std::is_same_v<T, S>) {
+      if (direct) {
+        target.c = output + (col / s.out_points * s.out_channels + channel) * s.out_points + col % s.out_points;
+        target.step = s.out_points;
+      }
+    }
+    if (bias == nullptr) return;
+    for (std::int64_t i = 0; i < channels; ++i) fill(target.c + i * target.step, T(bias->as<S>()[channel + i]), cols);
+    target.rest = target.c;
+    target.rest_step = target.step;
+    target.beta = T(1);
+  }
+  ~Part() {
+    if (direct) return;
+    scatter_columns(output, target.c, s.out_channels, s.out_points, channel, channel + channels, col, col + cols);
+  }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+};
+
 // `weight` is [out_channels, rows].
 template <class T, class S>
 void correlate_general(const View& output, const View& input, const T* weight, const View* bias, const Shape& s) {
@@ -199,39 +267,16 @@ void correlate_general(const View& output, const View& input, const T* weight, c
   for_groups(s, work_of_group(s), [&](std::int64_t group) {
     const T* w = weight + group * s.group_out * s.rows;
     const S* in = input.as<S>() + group * s.group_in * s.in_points;
-    gemm_packed<T>(
+    gemm_streamed<T>(
         s.group_out, s.batch * s.out_points, s.rows,
         [&](T* panel, std::int64_t row, std::int64_t rows) {
           gemm_pack<T, kRows, T>(panel, w + row * s.rows, s.rows, 1, rows, s.rows);
         },
-        [&](T* panel, std::int64_t col, std::int64_t cols) { pack_columns<T, kCols>(panel, in, s, col, cols); },
-        [&](const T* panels_w, const T* panels_in, std::int64_t row, std::int64_t col, std::int64_t rows,
-            std::int64_t cols) {
-          const std::int64_t channel = group * s.group_out + row;
-          const std::int64_t image = col / s.out_points;
-          // Straight into the output where the columns are one run of one image.
-          const bool direct = std::is_same_v<T, S> && (col + cols - 1) / s.out_points == image;
-          const Scratch scratch(direct ? 0 : rows * cols * static_cast<std::int64_t>(sizeof(T)));
-          GemmTarget<T> target{scratch.as<T>(), cols, T(1), T(0), nullptr, 0};
-          if constexpr (std::is_same_v<T, S>) {
-            if (direct) {
-              target.c = output.as<T>() + (image * s.out_channels + channel) * s.out_points + col % s.out_points;
-              target.step = s.out_points;
-            }
-          }
-          if (bias != nullptr) {
-            for (std::int64_t i = 0; i < rows; ++i) {
-              fill(target.c + i * target.step, T(bias->as<S>()[channel + i]), cols);
-            }
-            target.rest = target.c;
-            target.rest_step = target.step;
-            target.beta = T(1);
-          }
-          gemm_tile(panels_w, 0, panels_in, rows, cols, s.rows, target);
-          if (!direct) {
-            scatter_columns(output.as<S>(), target.c, s.out_channels, s.out_points, channel, channel + rows, col,
-                            col + cols);
-          }
+        [&](T* panel, std::int64_t col, std::int64_t cols, std::int64_t first, std::int64_t depth) {
+          pack_columns<T, kCols>(panel, in, s, col, cols, first, depth);
+        },
+        [&](std::int64_t row, std::int64_t col, std::int64_t rows, std::int64_t cols) {
+          return Part<T, S>(output, bias, s, group * s.group_out + row, rows, col, cols);
         });
   });
 }
@@ -354,6 +399,25 @@ void input_gradient_strided(const View& input_gradient, const View& gradient, co
   });
 }
 
+// to[col, row] = from[row, col] for rows [begin, end) of `from`, which has `cols` columns; `to` has `rows`.
+template <class T, class S>
+void transpose_columns(S* to, const T* from, std::int64_t cols, std::int64_t rows, std::int64_t begin,
+                       std::int64_t end) {
+  constexpr std::int64_t L = Vec<T>::size;
+  for (std::int64_t row = begin; row < end; row += L) {
+    const std::int64_t height = smaller(L, end - row);
+    for (std::int64_t col = 0; col < cols; col += L) {
+      const std::int64_t width = smaller(L, cols - col);
+      Vec<T> square[L];
+      for (std::int64_t i = 0; i < L; ++i) {
+        square[i] = i < height ? Vec<T>::load_partial(from + (row + i) * cols + col, width) : Vec<T>(T(0));
+      }
+      transpose(square);
+      for (std::int64_t i = 0; i < width; ++i) square[i].store_partial(to + (col + i) * rows + row, height);
+    }
+  }
+}
+
 // The transpose of the gradient is a product of the unfolded input, which is unfolded a block at a time, with the
 // gradient of the output.
 template <class S>
@@ -398,9 +462,11 @@ void weight_gradient_general(const View& weight_gradient, const View& input, con
       });
     }
     S* const result = weight_gradient.as<S>() + out0 * s.rows;
-    parallel_for(s.group_out, grain_for(static_cast<double>(s.rows) * 4), [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t o = from; o < to; ++o) copy_strided(result + o * s.rows, sums + o, s.group_out, s.rows);
-    });
+    constexpr std::int64_t L = Vec<T>::size;
+    parallel_for(ceil_div(s.rows, L), grain_for(static_cast<double>(s.group_out * L) * 4),
+                 [&](std::int64_t from, std::int64_t to) {
+                   transpose_columns(result, sums, s.group_out, s.rows, from * L, smaller(to * L, s.rows));
+                 });
   });
 }
 

@@ -46,6 +46,8 @@ struct GemmTarget {
   GemmTarget at(std::int64_t row, std::int64_t col) const {
     return {c + row * step + col, step, alpha, beta, rest ? rest + row * rest_step + col : nullptr, rest_step};
   }
+  // For the blocks of k after the first.
+  GemmTarget more() const { return {c, step, alpha, T(1), c, step}; }
 };
 
 // With `step_a` = 0, `a` is a packed panel; else rows of memory that are this far apart.
@@ -121,6 +123,21 @@ template <class T>
 inline constexpr GemmKernels<T> gemm_kernels =
     GemmKernels<T>::make(std::make_integer_sequence<int, GemmShape<T>::kRows>{});
 
+// One block of k: panels of `a`, `panel_a` elements of k each, or with `step_a` rows of memory; panels of `b`.
+template <class T>
+void gemm_block(const T* a, std::int64_t step_a, std::int64_t panel_a, const T* b, std::int64_t panel_b,
+                std::int64_t rows, std::int64_t cols, std::int64_t depth, const GemmTarget<T>& target) {
+  using Shape = GemmShape<T>;
+  for (std::int64_t col = 0; col < cols; col += Shape::kCols) {
+    const std::int64_t width = cols - col < Shape::kCols ? cols - col : Shape::kCols;
+    for (std::int64_t row = 0; row < rows; row += Shape::kRows) {
+      const std::int64_t height = rows - row < Shape::kRows ? rows - row : Shape::kRows;
+      gemm_kernels<T>.fn[step_a == 0][height - 1][width > Shape::kLanes](
+          depth, a + row * (step_a ? step_a : panel_a), step_a, b + col * panel_b, width, target.at(row, col));
+    }
+  }
+}
+
 // A tile of c: panels of `a` from its first row on, panels of `b` from its first column on, each with all of k. With
 // `step_a`, `a` is no panels but rows of memory.
 template <class T>
@@ -129,22 +146,8 @@ void gemm_tile(const T* a, std::int64_t step_a, const T* b, std::int64_t rows, s
   using Shape = GemmShape<T>;
   for (std::int64_t begin = 0; begin < k || begin == 0; begin += Shape::kDepth) {
     const std::int64_t depth = k - begin < Shape::kDepth ? k - begin : Shape::kDepth;
-    GemmTarget<T> block = target;
-    if (begin > 0) {
-      block.rest = target.c;
-      block.rest_step = target.step;
-      block.beta = T(1);
-    }
-    for (std::int64_t col = 0; col < cols; col += Shape::kCols) {
-      const std::int64_t width = cols - col < Shape::kCols ? cols - col : Shape::kCols;
-      const T* right = b + col * k + begin * Shape::kCols;
-      for (std::int64_t row = 0; row < rows; row += Shape::kRows) {
-        const std::int64_t height = rows - row < Shape::kRows ? rows - row : Shape::kRows;
-        const T* left = step_a ? a + row * step_a + begin : a + row * k + begin * Shape::kRows;
-        gemm_kernels<T>.fn[step_a == 0][height - 1][width > Shape::kLanes](depth, left, step_a, right, width,
-                                                                           block.at(row, col));
-      }
-    }
+    gemm_block(a + begin * (step_a ? 1 : Shape::kRows), step_a, k, b + begin * Shape::kCols, k, rows, cols, depth,
+               begin == 0 ? target : target.more());
   }
 }
 
@@ -301,6 +304,57 @@ void gemm_packed(std::int64_t m, std::int64_t n, std::int64_t k, const PackA& pa
       });
     }
   }
+}
+
+// The same where b is dear to pack and large: pieces of columns are packed where they are used, a block of k at a time,
+// and meet all of a. pack_b(panel, col, cols, begin, depth) fills a panel with a block of k; open(row, col, rows, cols)
+// returns what has a `target` and, when it is destroyed, puts the part of c where it belongs.
+template <class T, class PackA, class PackB, class Open>
+void gemm_streamed(std::int64_t m, std::int64_t n, std::int64_t k, const PackA& pack_a, const PackB& pack_b,
+                   const Open& open) {
+  using Shape = GemmShape<T>;
+  constexpr std::int64_t R = Shape::kRows;
+  constexpr std::int64_t C = Shape::kCols;
+  const std::int64_t row_panels = gemm_panels(m, R);
+  const Scratch panels(static_cast<std::int64_t>(sizeof(T)) * k * row_panels * R);
+  T* const packed_a = panels.as<T>();
+  const auto grain = [](double work) {
+    const double items = kGemmTaskWork / (work + 1);
+    return items < 1 ? std::int64_t{1} : static_cast<std::int64_t>(items);
+  };
+  parallel_for(row_panels, grain(static_cast<double>(k * R) * kGemmPackWork),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   pack_a(packed_a + i * R * k, i * R, m - i * R < R ? m - i * R : R);
+                 }
+               });
+  std::int64_t wide = kGemmColPanels;
+  std::int64_t tall = row_panels;
+  const std::int64_t threads = num_threads();
+  const auto count = [&] { return gemm_panels(n, wide * C) * gemm_panels(m, tall * R); };
+  while (threads > 1 && count() < 4 * threads && wide > 2) wide /= 2;
+  while (threads > 1 && count() < 2 * threads && tall > 4) tall = gemm_panels(tall, 2);
+  const std::int64_t down = gemm_panels(m, tall * R);
+  parallel_for(count(), grain(static_cast<double>(tall * R) * static_cast<double>(wide * C) * static_cast<double>(k)),
+               [&](std::int64_t first, std::int64_t last) {
+                 const Scratch block(static_cast<std::int64_t>(sizeof(T)) * Shape::kDepth * wide * C);
+                 T* const packed_b = block.as<T>();
+                 for (std::int64_t i = first; i < last; ++i) {
+                   const std::int64_t row = i % down * tall * R;
+                   const std::int64_t col = i / down * wide * C;
+                   const std::int64_t rows = m - row < tall * R ? m - row : tall * R;
+                   const std::int64_t cols = n - col < wide * C ? n - col : wide * C;
+                   const auto part = open(row, col, rows, cols);
+                   for (std::int64_t begin = 0; begin < k; begin += Shape::kDepth) {
+                     const std::int64_t depth = k - begin < Shape::kDepth ? k - begin : Shape::kDepth;
+                     for (std::int64_t at = 0; at < cols; at += C) {
+                       pack_b(packed_b + at * depth, col + at, cols - at < C ? cols - at : C, begin, depth);
+                     }
+                     gemm_block(packed_a + row * k + begin * R, 0, k, packed_b, depth, rows, cols, depth,
+                                begin == 0 ? part.target : part.target.more());
+                   }
+                 }
+               });
 }
 
 FASTNN_CPU_END
