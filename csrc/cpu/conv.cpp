@@ -33,10 +33,20 @@ const BlasOf<T>& blas_of() {
 
 // to[0 .. count) = from[0], from[step], ...; zero outside of [first, last), where nothing is read.
 template <class T, class S>
-void copy_inside(T* to, const S* from, std::int64_t step, std::int64_t first, std::int64_t last, std::int64_t count) {
+[[gnu::always_inline]] inline void copy_inside(T* to, const S* from, std::int64_t step, std::int64_t first,
+                                               std::int64_t last, std::int64_t count) {
   if constexpr (std::is_same_v<T, S>) {
     constexpr std::int64_t L = Vec<T>::size;
     const auto lanes = [](std::int64_t at) { return at < 0 ? 0 : at > L ? L : at; };
+    if (step == 1 && count <= L) {
+      const Vec<T> value = Vec<T>::load_range(from, first, last);
+      if (count == L) {
+        value.store(to);
+      } else {
+        value.store_partial(to, count);
+      }
+      return;
+    }
     if (step == 1 || step == 2) {
       for (std::int64_t i = 0; i < count; i += L) {
         Vec<T> value;
