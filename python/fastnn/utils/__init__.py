@@ -8,8 +8,10 @@ export_lazily(
     __name__,
     {
         "._utils": "set_module",
-        **dict.fromkeys("_pytree benchmark checkpoint collect_env cpp_extension dlpack hooks".split(), ""),
-        **dict.fromkeys("model_zoo tensorboard".split(), ""),
+        **dict.fromkeys(
+            "_pytree benchmark checkpoint collect_env cpp_extension dlpack hooks".split(), ""
+        ),
+        **dict.fromkeys("_foreach_utils model_zoo tensorboard".split(), ""),
     },
     "data",
 )
