@@ -8,9 +8,7 @@ export_lazily(
     __name__,
     {
         "._utils": "set_module",
-        **dict.fromkeys(
-            "_pytree benchmark checkpoint collect_env cpp_extension dlpack hooks".split(), ""
-        ),
+        **dict.fromkeys("_pytree benchmark checkpoint collect_env cpp_extension dlpack hooks".split(), ""),
         **dict.fromkeys("_foreach_utils model_zoo tensorboard".split(), ""),
     },
     "data",
