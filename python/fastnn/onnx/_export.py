@@ -15,7 +15,7 @@ from . import _operators_nn as _operators_nn
 from ._errors import OnnxExporterError
 from ._graph import Graph
 from ._operators import OPERATORS
-from ._trace import Ref, Size, Symbol, agree, record
+from ._trace import Ref, Size, Symbol, agree, leaves, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,7 @@ def build(
     opset: int,
 ) -> onnx.ModelProto:
     """The ONNX model of what `model` does with such arguments."""
-    inputs = _tensors([list(args), kwargs])
+    inputs = [leaf for leaf in leaves([list(args), kwargs]) if isinstance(leaf, Tensor)]
     names = _named("input", input_names, len(inputs))
     symbols = _symbols(dynamic_axes, names)
     found = _runs(model, args, kwargs, inputs, symbols) if symbols else record(model, args, kwargs)
@@ -83,14 +83,6 @@ def _named(kind: str, names: Sequence[str], count: int) -> list[str]:
         raise OnnxExporterError(f"export: {len(names)} {kind} names for {count} {kind}s")
     rest = [f"{kind}_{place}" if count > 1 else kind for place in range(len(names), count)]
     return [*names, *rest]
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [tensor for one in value for tensor in _tensors(one)]
-    return [value] if isinstance(value, Tensor) else []
 
 
 def _symbols(
@@ -158,8 +150,8 @@ def _used(found: Record, outputs: list[int]) -> list[Call]:
     dynamic = set(found.inputs)
     calls = []
     for call in found.calls:
-        own = {leaf.number for leaf in _leaves(call.outputs) if isinstance(leaf, Ref)}
-        given = _leaves([call.args, call.kwargs])
+        own = {leaf.number for leaf in leaves(call.outputs) if isinstance(leaf, Ref)}
+        given = leaves([call.args, call.kwargs])
         depends = call.name.removeprefix("nn.") in _RANDOM or any(
             isinstance(leaf, Size) or (isinstance(leaf, Ref) and leaf.number in dynamic) for leaf in given
         )
@@ -171,18 +163,8 @@ def _used(found: Record, outputs: list[int]) -> list[Call]:
     for call in reversed(calls):
         if any(isinstance(leaf, Ref) and leaf.number in needed for leaf in call.outputs):
             kept.append(call)
-            needed |= {leaf.number for leaf in _leaves([call.args, call.kwargs]) if isinstance(leaf, Ref)}
+            needed |= {leaf.number for leaf in leaves([call.args, call.kwargs]) if isinstance(leaf, Ref)}
     return kept[::-1]
-
-
-def _leaves(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, slice):
-        value = [value.start, value.stop, value.step]
-    if isinstance(value, (list, tuple)):
-        return [leaf for one in value for leaf in _leaves(one)]
-    return [value]
 
 
 def _emit(graph: Graph, call: Call) -> None:

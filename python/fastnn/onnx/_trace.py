@@ -16,7 +16,7 @@ from ._errors import OnnxExporterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Call", "Record", "Ref", "Size", "SizeLike", "Symbol", "agree", "record"]
+__all__ = ["Call", "Record", "Ref", "Size", "SizeLike", "Symbol", "agree", "leaves", "record"]
 
 # What asks for facts and gives no tensor, or changes none.
 _READS_VALUES = {"item", "tolist", "__bool__", "__int__", "__float__", "__index__", "numpy", "__contains__", "equal"}
@@ -121,7 +121,7 @@ class _Recorder(TorchFunctionMode):
                 f"export: {name}() reads values of a tensor: what the model does with them is fixed as in this run",
                 stacklevel=2,
             )
-        outputs = _leaves(_map(args[0] if name == "__setitem__" else result, self._number_of_result))
+        outputs = leaves(_map(args[0] if name == "__setitem__" else result, self._number_of_result))
         if any(isinstance(one, Ref) for one in outputs) and name not in _NOT_RECORDED:
             self.record.calls.append(Call(name, *given, outputs))
         return result
@@ -146,12 +146,14 @@ def _map(value: Any, visit: Callable[[Tensor], int]) -> Any:
     return value
 
 
-def _leaves(value: Any) -> list[Any]:
-    """The items of nested lists, tuples and dicts in a row."""
+def leaves(value: Any) -> list[Any]:
+    """The items of nested lists, tuples, dicts and slices in a row."""
     if isinstance(value, dict):
         value = list(value.values())
+    if isinstance(value, slice):
+        value = [value.start, value.stop, value.step]
     if isinstance(value, (tuple, list)):
-        return [leaf for one in value for leaf in _leaves(one)]
+        return [leaf for one in value for leaf in leaves(one)]
     return [value]
 
 
@@ -159,10 +161,10 @@ def record(model: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any
     """Run a model and record its operations. The numbers of tensors are the same for each run of one model."""
     recorder = _Recorder()
     found = recorder.record
-    found.inputs = [recorder.new_number(one) for one in _leaves([list(args), kwargs]) if isinstance(one, Tensor)]
+    found.inputs = [recorder.new_number(one) for one in leaves([list(args), kwargs]) if isinstance(one, Tensor)]
     with no_grad(), recorder:
         result = model(*args, **kwargs)
-    found.outputs = [leaf for leaf in _leaves(_map(result, recorder.number_of)) if leaf is not None]
+    found.outputs = [leaf for leaf in leaves(_map(result, recorder.number_of)) if leaf is not None]
     if not found.outputs or not all(isinstance(leaf, Ref) for leaf in found.outputs):
         raise OnnxExporterError("export: the model must return tensors, or tuples, lists and dicts of them")
     return found
