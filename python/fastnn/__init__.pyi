@@ -710,10 +710,23 @@ from fastnn._tensor_str import (
     set_printoptions as set_printoptions,
 )
 from fastnn._tensor_types import (
+    BFloat16Tensor as BFloat16Tensor,
+    BoolTensor as BoolTensor,
+    ByteTensor as ByteTensor,
+    CharTensor as CharTensor,
+    DoubleTensor as DoubleTensor,
+    FloatTensor as FloatTensor,
+    HalfTensor as HalfTensor,
+    IntTensor as IntTensor,
+    LongTensor as LongTensor,
+    ShortTensor as ShortTensor,
     set_default_tensor_type as set_default_tensor_type,
 )
-from fastnn.amp.autocast_mode import (
+from fastnn.amp import (
+    GradScaler as GradScaler,
     autocast as autocast,
+)
+from fastnn.amp.autocast_mode import (
     autocast_decrement_nesting as autocast_decrement_nesting,
     autocast_increment_nesting as autocast_increment_nesting,
     clear_autocast_cache as clear_autocast_cache,
@@ -730,9 +743,6 @@ from fastnn.amp.autocast_mode import (
     set_autocast_enabled as set_autocast_enabled,
     set_autocast_gpu_dtype as set_autocast_gpu_dtype,
 )
-from fastnn.amp.grad_scaler import (
-    GradScaler as GradScaler,
-)
 from fastnn.autograd.grad_mode import (
     enable_grad as enable_grad,
     inference_mode as inference_mode,
@@ -742,24 +752,18 @@ from fastnn.autograd.grad_mode import (
 from fastnn.compiler import (
     compile as compile,
 )
-from fastnn.func._vmap import (
+from fastnn.func import (
     vmap as vmap,
 )
-from fastnn.nn._functional.activation import (
-    prelu as prelu,
-    rrelu as rrelu,
-)
-from fastnn.nn._functional.distance import (
+from fastnn.nn.functional import (
+    channel_shuffle as channel_shuffle,
     cosine_similarity as cosine_similarity,
     pairwise_distance as pairwise_distance,
     pdist as pdist,
-)
-from fastnn.nn._functional.vision import (
-    channel_shuffle as channel_shuffle,
     pixel_shuffle as pixel_shuffle,
     pixel_unshuffle as pixel_unshuffle,
-)
-from fastnn.nn.functional import (
+    prelu as prelu,
+    rrelu as rrelu,
     rrelu_ as rrelu_,
 )
 from fastnn.random import (
@@ -770,7 +774,7 @@ from fastnn.random import (
     seed as seed,
     set_rng_state as set_rng_state,
 )
-from fastnn.serialization._api import (
+from fastnn.serialization import (
     load as load,
     save as save,
 )
@@ -788,16 +792,7 @@ from fastnn.storage import (
     TypedStorage as TypedStorage,
 )
 
-BFloat16Tensor: Any
-BoolTensor: Any
-ByteTensor: Any
-CharTensor: Any
-DoubleTensor: Any
-FloatTensor: Any
-HalfTensor: Any
-IntTensor: Any
-LongTensor: Any
-ShortTensor: Any
+__all__: list[str]
 __version__: builtins.str
 chalf: Any
 classes: Any
