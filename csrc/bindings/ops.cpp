@@ -134,7 +134,8 @@ void check_out(const Signature& signature, const CallFrame& frame, const Tensor&
     for (int i = 0; i < frame.tensor_count; ++i) check_input(frame.tensors[static_cast<std::size_t>(i)]);
     for (const auto& list : frame.tensor_lists) std::for_each(list.begin(), list.end(), check_input);
   }
-  const bool exact = several || family == "index" || family == "sort" || (family == "random" && !result.is_floating());
+  const bool exact = several || family == "complex" || family == "index" || family == "sort" ||
+                     (family == "random" && !result.is_floating());
   FASTNN_CHECK(!exact || target.dtype() == result.dtype(), ErrorKind::Runtime, "Expected out tensor to have dtype ",
                result.dtype(), ", but got ", target.dtype(), " instead");
 }
@@ -212,6 +213,16 @@ void name_node(const OpResult& result, const CallFrame& frame, const char* name)
   static_cast<Node*>(node.get())->rename(name);
 }
 
+// A new tensor that goes into `out` is made in its dtype, unless another is asked for.
+void make_in_dtype_of(const Tensor& out, const Signature& signature, CallFrame& frame) {
+  for (std::size_t i = 0; i < signature.params.size(); ++i) {
+    Argument& argument = frame.arguments[i];
+    if (signature.params[i].type != ParamType::DType || argument.kind != Argument::Kind::None) continue;
+    argument.kind = Argument::Kind::DType;
+    argument.dtype = out.dtype();
+  }
+}
+
 PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& frame, PyObject* self) {
   const OpDef& op = *signature.op;
   const ProfiledCall profiled("aten::", group.name);
@@ -223,7 +234,10 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
     });
     return Py_NewRef(self);
   }
-  if (op.flags & op_factory) check_device(frame.device ? frame.device : Py_None, group.name.c_str());
+  if (op.flags & op_factory) {
+    check_device(frame.device ? frame.device : Py_None, group.name.c_str());
+    if (frame.out != nullptr && is_tensor(frame.out)) make_in_dtype_of(tensor_of(frame.out), signature, frame);
+  }
   if (autocast_state.enabled && signature.cast != CastPolicy::Keep && frame.out == nullptr) {
     autocast_arguments(signature, frame);
   }

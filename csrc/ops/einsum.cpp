@@ -296,7 +296,10 @@ Tensor einsum(std::string_view text, TensorList operands) {
     promote_together(current, inputs[i], needed);
     current = contract(current, inputs[i], needed);
   }
+  // A sum of integers is int64, also over dimensions of size 1.
+  const bool is_sum = inputs.size() == 1 && current.labels.size() > output.size();
   current = keep(current, output);
+  if (is_sum && !current.tensor.is_differentiable()) current.tensor = to_dtype(current.tensor, DType::Int64);
   // A label of the ellipsis may be in no operand (all gave it up only if its size is 1).
   return arranged(current, {output}, 1);
 }
