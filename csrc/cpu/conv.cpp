@@ -441,6 +441,7 @@ void weight_gradient_general(const View& weight_gradient, const View& input, con
     const Scratch scratch((s.rows * s.group_out + panels * kCols * kSumColumns) * static_cast<std::int64_t>(sizeof(T)));
     T* const sums = scratch.as<T>();  // [rows, group_out]
     T* const packed = sums + s.rows * s.group_out;
+    if (total == 0) fill(sums, T(0), s.rows * s.group_out);
     // Channels of the input are shared out, a few at a time.
     const std::int64_t most = larger(1, 12 * GemmShape<T>::kRows / s.taps);
     const std::int64_t channels = smaller(most, larger(1, ceil_div(s.group_in, 4 * num_threads())));
