@@ -57,21 +57,30 @@ _LAZY_NAMES = {
         is_same_size is_signed is_storage is_tensor meshgrid nonzero numel promote_types resize_as_ result_type
         row_stack set_default_device spmm tensor_split typename use_deterministic_algorithms vsplit vstack
     """,
+    "_C": "_sample_dirichlet _standard_gamma",
     "_lowrank": "pca_lowrank svd_lowrank",
+    "_numbered": """
+        adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ bilinear
+        binary_cross_entropy_with_logits convolution cosine_embedding_loss ctc_loss embedding_bag embedding_renorm_
+        feature_alpha_dropout feature_alpha_dropout_ feature_dropout feature_dropout_ frobenius_norm from_file
+        grid_sampler grid_sampler_2d grid_sampler_3d hinge_embedding_loss instance_norm kl_div margin_ranking_loss
+        max_pool1d_with_indices nuclear_norm poisson_nll_loss triplet_margin_loss
+    """,
     "_ops": "classes ops",
     "_products": "chain_matmul einsum tensordot",
     "_spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
     "_statistics": "gradient histogram histogramdd norm_except_dim unravel_index vander",
     "_switches": """
-        Event Stream SymBool SymFloat SymInt chalf compiled_with_cxx11_abi complex32
+        AcceleratorError Event Stream SymBool SymFloat SymInt chalf compiled_with_cxx11_abi complex32
         float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu
-        get_deterministic_debug_mode get_device_module get_float32_matmul_precision get_num_interop_threads int1 int2
-        int3 int4 int5 int6 int7 is_deterministic_algorithms_warn_only_enabled is_distributed is_vulkan_available
-        is_warn_always_enabled jagged qint32 qint8 quantize_per_channel quantize_per_tensor
-        quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 set_deterministic_debug_mode set_float32_matmul_precision
-        set_num_interop_threads set_warn_always sparse_bsc sparse_bsr sparse_compressed_tensor sparse_coo_tensor
-        sparse_csc sparse_csr sparse_csr_tensor sym_float sym_int sym_max sym_min sym_not uint1 uint16 uint2 uint3
-        uint32 uint4 uint5 uint6 uint64 uint7
+        get_deterministic_debug_mode get_device_module get_float32_matmul_precision get_num_interop_threads
+        has_lapack has_mkl has_openmp has_spectral init_num_threads int1 int2 int3 int4 int5 int6 int7
+        is_deterministic_algorithms_warn_only_enabled is_distributed is_vulkan_available is_warn_always_enabled
+        jagged legacy_contiguous_format qint32 qint8 quantize_per_channel quantize_per_tensor
+        quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 set_deterministic_debug_mode
+        set_float32_matmul_precision set_num_interop_threads set_warn_always sparse_bsc sparse_bsr
+        sparse_compressed_tensor sparse_coo_tensor sparse_csc sparse_csr sparse_csr_tensor sym_float sym_int sym_max
+        sym_min sym_not uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7
     """,
     "_tensor_str": "set_printoptions",
     "_tensor_types": """
@@ -85,6 +94,7 @@ _LAZY_NAMES = {
         is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
         set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
     """,
+    "autograd.anomaly_mode": "set_anomaly_enabled",
     "autograd.grad_mode": "enable_grad inference_mode no_grad set_grad_enabled",
     "compiler": "compile",
     "func": "vmap",
@@ -95,8 +105,8 @@ _LAZY_NAMES = {
     "random": "default_generator fork_rng get_rng_state initial_seed manual_seed seed set_rng_state",
     "serialization": "load save",
     "storage": """
-        BFloat16Storage BoolStorage ByteStorage CharStorage DoubleStorage FloatStorage HalfStorage IntStorage
-        LongStorage ShortStorage TypedStorage
+        BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage
+        FloatStorage HalfStorage IntStorage LongStorage ShortStorage Storage StorageBase TypedStorage
     """,
 }
 

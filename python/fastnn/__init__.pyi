@@ -653,6 +653,36 @@ from fastnn._lowrank import (
     pca_lowrank as pca_lowrank,
     svd_lowrank as svd_lowrank,
 )
+from fastnn._numbered import (
+    adaptive_max_pool1d as adaptive_max_pool1d,
+    affine_grid_generator as affine_grid_generator,
+    alpha_dropout as alpha_dropout,
+    alpha_dropout_ as alpha_dropout_,
+    bilinear as bilinear,
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    convolution as convolution,
+    cosine_embedding_loss as cosine_embedding_loss,
+    ctc_loss as ctc_loss,
+    embedding_bag as embedding_bag,
+    embedding_renorm_ as embedding_renorm_,
+    feature_alpha_dropout as feature_alpha_dropout,
+    feature_alpha_dropout_ as feature_alpha_dropout_,
+    feature_dropout as feature_dropout,
+    feature_dropout_ as feature_dropout_,
+    frobenius_norm as frobenius_norm,
+    from_file as from_file,
+    grid_sampler as grid_sampler,
+    grid_sampler_2d as grid_sampler_2d,
+    grid_sampler_3d as grid_sampler_3d,
+    hinge_embedding_loss as hinge_embedding_loss,
+    instance_norm as instance_norm,
+    kl_div as kl_div,
+    margin_ranking_loss as margin_ranking_loss,
+    max_pool1d_with_indices as max_pool1d_with_indices,
+    nuclear_norm as nuclear_norm,
+    poisson_nll_loss as poisson_nll_loss,
+    triplet_margin_loss as triplet_margin_loss,
+)
 from fastnn._products import (
     chain_matmul as chain_matmul,
     einsum as einsum,
@@ -676,6 +706,7 @@ from fastnn._statistics import (
     vander as vander,
 )
 from fastnn._switches import (
+    AcceleratorError as AcceleratorError,
     Event as Event,
     Stream as Stream,
     SymBool as SymBool,
@@ -686,6 +717,7 @@ from fastnn._switches import (
     get_device_module as get_device_module,
     get_float32_matmul_precision as get_float32_matmul_precision,
     get_num_interop_threads as get_num_interop_threads,
+    init_num_threads as init_num_threads,
     is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled,
     is_distributed as is_distributed,
     is_vulkan_available as is_vulkan_available,
@@ -743,6 +775,9 @@ from fastnn.amp.autocast_mode import (
     set_autocast_enabled as set_autocast_enabled,
     set_autocast_gpu_dtype as set_autocast_gpu_dtype,
 )
+from fastnn.autograd.anomaly_mode import (
+    set_anomaly_enabled as set_anomaly_enabled,
+)
 from fastnn.autograd.grad_mode import (
     enable_grad as enable_grad,
     inference_mode as inference_mode,
@@ -783,12 +818,16 @@ from fastnn.storage import (
     BoolStorage as BoolStorage,
     ByteStorage as ByteStorage,
     CharStorage as CharStorage,
+    ComplexDoubleStorage as ComplexDoubleStorage,
+    ComplexFloatStorage as ComplexFloatStorage,
     DoubleStorage as DoubleStorage,
     FloatStorage as FloatStorage,
     HalfStorage as HalfStorage,
     IntStorage as IntStorage,
     LongStorage as LongStorage,
     ShortStorage as ShortStorage,
+    Storage as Storage,
+    StorageBase as StorageBase,
     TypedStorage as TypedStorage,
 )
 
@@ -804,6 +843,10 @@ float8_e4m3fnuz: Any
 float8_e5m2: Any
 float8_e5m2fnuz: Any
 float8_e8m0fnu: Any
+has_lapack: builtins.bool
+has_mkl: builtins.bool
+has_openmp: builtins.bool
+has_spectral: builtins.bool
 inf: builtins.float
 int1: Any
 int2: Any
@@ -813,6 +856,7 @@ int5: Any
 int6: Any
 int7: Any
 jagged: Any
+legacy_contiguous_format: Any
 nan: builtins.float
 newaxis: None
 ops: Any

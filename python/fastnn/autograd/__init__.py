@@ -11,8 +11,10 @@ export_lazily(
         "_engine": "backward grad",
         "variable": "Variable",
         "anomaly_mode": "detect_anomaly set_detect_anomaly",
-        "function": "Function FunctionCtx",
-        "grad_mode": "enable_grad inference_mode no_grad set_grad_enabled set_multithreading_enabled",
+        "function": "Function FunctionCtx NestedIOFunction",
+        "grad_mode": """
+            enable_grad enforce_grad_layout_policy inference_mode no_grad set_grad_enabled set_multithreading_enabled
+        """,
         "gradcheck": "GradcheckError gradcheck gradgradcheck",
     },
     "forward_ad functional graph profiler",

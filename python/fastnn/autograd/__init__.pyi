@@ -25,9 +25,11 @@ from fastnn.autograd.anomaly_mode import (
 from fastnn.autograd.function import (
     Function as Function,
     FunctionCtx as FunctionCtx,
+    NestedIOFunction as NestedIOFunction,
 )
 from fastnn.autograd.grad_mode import (
     enable_grad as enable_grad,
+    enforce_grad_layout_policy as enforce_grad_layout_policy,
     inference_mode as inference_mode,
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,

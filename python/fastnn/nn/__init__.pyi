@@ -103,6 +103,10 @@ from fastnn.nn.modules.linear import (
     LazyLinear as LazyLinear,
     Linear as Linear,
 )
+from fastnn.nn.modules.linear_cross_entropy import (
+    LinearCrossEntropyLoss as LinearCrossEntropyLoss,
+    LinearCrossEntropyOptions as LinearCrossEntropyOptions,
+)
 from fastnn.nn.modules.loss import (
     BCELoss as BCELoss,
     BCEWithLogitsLoss as BCEWithLogitsLoss,

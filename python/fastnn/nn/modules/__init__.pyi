@@ -15,6 +15,7 @@ from fastnn.nn.modules import (
     instancenorm as instancenorm,
     lazy as lazy,
     linear as linear,
+    linear_cross_entropy as linear_cross_entropy,
     loss as loss,
     module as module,
     normalization as normalization,
@@ -121,6 +122,10 @@ from fastnn.nn.modules.linear import (
     Identity as Identity,
     LazyLinear as LazyLinear,
     Linear as Linear,
+)
+from fastnn.nn.modules.linear_cross_entropy import (
+    LinearCrossEntropyLoss as LinearCrossEntropyLoss,
+    LinearCrossEntropyOptions as LinearCrossEntropyOptions,
 )
 from fastnn.nn.modules.loss import (
     BCELoss as BCELoss,
