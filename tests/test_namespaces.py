@@ -454,6 +454,41 @@ def test_group_of_one(group):
         group.get_rank()
 
 
+def test_collectives_with_gradients(group):
+    functions = group.nn
+    assert group.nn.functional is functions
+    x = fastnn.tensor([1.0, 2.0], requires_grad=True)
+    out = [fastnn.zeros(2)]
+    results = [
+        functions.all_reduce(x),
+        functions.all_gather(x)[0],
+        functions.gather(x)[0],
+        functions.scatter([x]),
+        functions.broadcast(x, 0),
+        functions.reduce(x, 0),
+        functions.reduce_scatter(out[0], [x]),
+        functions.all_to_all(out, [x])[0],
+        functions.all_to_all_single(out[0], x),
+    ]
+    assert all(one.tolist() == [1.0, 2.0] and one is not x for one in (*results, *out))
+    sum(results).sum().backward()
+    assert x.grad.tolist() == [9.0, 9.0]
+    with pytest.raises(ValueError):
+        functions.broadcast(x, 1)
+
+
+def test_tensors_grouped_by_dtype():
+    from fastnn.utils._foreach_utils import _group_tensors_by_device_and_dtype as grouped
+
+    a, b, c = fastnn.ones(1), fastnn.ones(2, dtype=fastnn.float64), fastnn.ones(3)
+    found = grouped([[a, b, c], [None, a, None], []], with_indices=True)
+    (lists, places), (others, _) = found[a.device, fastnn.float32], found[a.device, fastnn.float64]
+    assert lists[0][0] is a and lists[0][1] is c and lists[1:] == [[None, None], []] and places == [0, 2]
+    assert others[0][0] is b and others[1][0] is a
+    with pytest.raises(RuntimeError, match="lengths"):
+        grouped([[a, b], [a]])
+
+
 def test_more_processes_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="one process"):
         fastnn.distributed.init_process_group("nccl", world_size=2, rank=0)

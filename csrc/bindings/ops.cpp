@@ -277,11 +277,49 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
   fail(ErrorKind::Type, text.str());
 }
 
+// PyTorch's old order, in which numbers stand in front of the tensors that they multiply: x.add(alpha, y),
+// x.addcmul(value, y, z), torch.addmm(beta, x, alpha, y, z). The same arguments with the numbers as keywords, or
+// nothing.
+std::optional<std::pair<std::vector<PyObject*>, py::tuple>> in_new_order(const OpGroup& group, PyObject* const* args,
+                                                                         Py_ssize_t count, PyObject* names) {
+  constexpr std::string_view kOps[] = {"add",   "sub",  "addcmul", "addcdiv", "addmm",
+                                       "addmv", "addr", "addbmm",  "baddbmm"};
+  const Signature& signature = *group.overloads[0];
+  if (std::find(std::begin(kOps), std::end(kOps), signature.name) == std::end(kOps)) return std::nullopt;
+  std::vector<PyObject*> values;
+  std::vector<PyObject*> numbers;
+  for (Py_ssize_t i = 0; i < count; ++i) (is_tensor(args[i]) ? values : numbers).push_back(args[i]);
+  const auto positional = static_cast<std::size_t>(signature.positional);
+  if (values.size() != positional || numbers.empty() || numbers.size() > signature.params.size() - positional) {
+    return std::nullopt;
+  }
+  values.insert(values.end(), numbers.begin(), numbers.end());
+  py::list keys;
+  for (std::size_t i = 0; i < numbers.size(); ++i) keys.append(signature.params[positional + i].name);
+  const Py_ssize_t keywords = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  for (Py_ssize_t i = 0; i < keywords; ++i) {
+    keys.append(py::handle(PyTuple_GET_ITEM(names, i)));
+    values.push_back(args[count + i]);
+  }
+  return std::pair(std::move(values), py::tuple(keys));
+}
+
 PyObject* call_group(const OpGroup& group, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   for (const Signature* signature : group.overloads) {
     CallFrame frame;
     if (!parse_arguments(*signature, group.mode, args, count, names, frame, nullptr)) continue;
     return invoke(group, *signature, frame, count > 0 ? args[0] : nullptr);
+  }
+  if (const auto call = in_new_order(group, args, count, names)) {
+    const Signature& signature = *group.overloads[0];
+    CallFrame frame;
+    if (parse_arguments(signature, group.mode, call->first.data(), signature.positional, call->second.ptr(), frame,
+                        nullptr)) {
+      const std::string text = "This overload of " + group.name + " is deprecated: pass the numbers as keywords, " +
+                               group.name + signature.text();
+      if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) < 0) throw_python();
+      return invoke(group, signature, frame, call->first[0]);
+    }
   }
   fail_no_overload(group, args, count, names);
 }

@@ -57,6 +57,7 @@ _LAZY_NAMES = {
         is_same_size is_signed is_storage is_tensor meshgrid nonzero numel promote_types resize_as_ result_type
         row_stack set_default_device spmm tensor_split typename use_deterministic_algorithms vsplit vstack
     """,
+    "_C": "_sample_dirichlet _standard_gamma",
     "_lowrank": "pca_lowrank svd_lowrank",
     "_numbered": """
         adaptive_max_pool1d affine_grid_generator alpha_dropout alpha_dropout_ bilinear

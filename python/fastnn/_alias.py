@@ -31,6 +31,7 @@ _OTHER_NAMES = {
     "torch.cuda.memory": "fastnn.cuda",
     "torch.cuda.random": "fastnn.cuda",
     "torch.distributed.distributed_c10d": "fastnn.distributed",
+    "torch.distributed.nn.functional": "fastnn.distributed.nn",
     "torch.functional": "fastnn",
     "torch.profiler.profiler": "fastnn.profiler",
 }

@@ -9,7 +9,7 @@ export_lazily(
     {
         "._utils": "set_module",
         **dict.fromkeys("_pytree benchmark checkpoint collect_env cpp_extension dlpack hooks".split(), ""),
-        **dict.fromkeys("model_zoo tensorboard".split(), ""),
+        **dict.fromkeys("_foreach_utils model_zoo tensorboard".split(), ""),
     },
     "data",
 )
