@@ -114,6 +114,7 @@ _LAZY_MODULES = (
     "_utils",
     "accelerator",
     "amp",
+    "ao",
     "autograd",
     "backends",
     "compiler",

@@ -397,6 +397,14 @@ def can_cast(from_: _C.dtype, to: _C.dtype) -> bool:
 
 # Bits, bits of the mantissa, largest exponent.
 _FLOATS = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
+# What only has a name here: eps, largest, smallest, smallest normal number.
+_FLOATS_OF_8_BITS = {
+    "float8_e4m3fn": (0.125, 448.0, -448.0, 2.0**-6),
+    "float8_e4m3fnuz": (0.125, 240.0, -240.0, 2.0**-7),
+    "float8_e5m2": (0.25, 57344.0, -57344.0, 2.0**-14),
+    "float8_e5m2fnuz": (0.125, 57344.0, -57344.0, 2.0**-15),
+    "float8_e8m0fnu": (1.0, 2.0**127, 2.0**-127, 2.0**-127),
+}
 
 
 class finfo:
@@ -412,10 +420,15 @@ class finfo:
     def __init__(self, type: _C.dtype | None = None) -> None:
         dtype = _C.get_default_dtype() if type is None else type
         name = repr(dtype.to_real()).split(".")[-1]
+        self.dtype = name
+        if name in _FLOATS_OF_8_BITS:
+            self.bits, self.resolution = 8, 1.0
+            self.eps, self.max, self.min, self.tiny = _FLOATS_OF_8_BITS[name]
+            self.smallest_normal = self.tiny
+            return
         if name not in _FLOATS:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
         self.bits, mantissa, largest = _FLOATS[name]
-        self.dtype = name
         self.eps = 2.0**-mantissa
         self.max = (2.0 - self.eps) * 2.0**largest
         self.min = -self.max
@@ -489,7 +502,8 @@ def asarray(
         tensor([1, 2, 3])
     """
     if isinstance(obj, (_C.UntypedStorage, bytes, bytearray, memoryview)):
-        obj = _C.frombuffer(obj, dtype=_C.uint8 if dtype is None else dtype)
+        kind = _C.uint8 if dtype is None else dtype
+        obj = _C.frombuffer(obj, dtype=kind) if len(obj) else _C.empty(0, dtype=kind)
     known = obj.detach() if isinstance(obj, Tensor) and not requires_grad else obj
     result = known if isinstance(known, Tensor) and copy is not True else _C.as_tensor(known, device=device)
     if dtype is not None and result.dtype != dtype:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._missing import missing_attribute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["OnnxExporterError", "export", "is_in_onnx_export"]
 
@@ -41,6 +45,15 @@ def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> Non
     """Accepted: it would matter for an export only."""
 
 
+def parse_args(*kinds: str) -> Callable[[Any], Any]:
+    """A decorator that returns its function: it would matter for an export only."""
+    return lambda function: function
+
+
 dynamo_export = export
 
-__getattr__ = missing_attribute("torch.onnx")
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("symbolic_"):  # PyTorch's modules of functions that write ONNX, such as symbolic_opset11
+        return sys.modules[__name__]
+    return missing_attribute("torch.onnx")(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 from .._missing import missing_attribute
 from . import attention, functional, init, modules, parallel, parameter, utils
 from .modules import (
@@ -344,4 +346,8 @@ __all__ = [
     "utils",
 ]
 
-__getattr__ = missing_attribute("torch.nn")
+
+def __getattr__(name: str) -> object:
+    if name == "quantized":
+        return importlib.import_module("fastnn.nn.quantized")
+    return missing_attribute("torch.nn")(name)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from fastnn import no_grad
 from fastnn._C import Tensor
 
 from ..parameter import Parameter, is_lazy
 from ._hooks import RemovableHandle
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["StateDictMixin"]
 

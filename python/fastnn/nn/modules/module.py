@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from fastnn import _C, no_grad
 from fastnn._C import Tensor, _ModuleBase
+from fastnn._C import device as Device
+from fastnn._C import dtype as DType
 
 from ..parameter import Buffer, Parameter
 from ._hooks import (
@@ -26,12 +29,7 @@ from ._hooks import (
 from ._state_dict import StateDictMixin, _IncompatibleKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from typing_extensions import Self
-
-    from fastnn._C import device as Device
-    from fastnn._C import dtype as DType
 
 __all__ = [
     "Module",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from fastnn import _C
 from fastnn._C import Tensor
+from fastnn._C import device as Device
+from fastnn._C import dtype as DType
 
 from .. import functional as F
 from .. import init
@@ -17,13 +20,7 @@ from .linear import Linear
 from .module import Module
 from .normalization import LayerNorm
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastnn._C import device as Device
-    from fastnn._C import dtype as DType
-
-    Activation = str | Callable[[Tensor], Tensor]
+Activation = str | Callable[[Tensor], Tensor]
 
 __all__ = [
     "Transformer",
