@@ -314,7 +314,11 @@ def test_streams_that_cannot_seek(obj):
 @pytest.mark.parametrize(
     ("obj", "kind", "words"),
     [
-        ({"f": [lambda: 1]}, pickle.PicklingError, r"\['f'\]\[0\] is <function .*not found as test_serialization.<lambda>"),
+        (
+            {"f": [lambda: 1]},
+            pickle.PicklingError,
+            r"\['f'\]\[0\] is <function .*not found as test_serialization.<lambda>",
+        ),
         ([type("Lost", (), {})()], pickle.PicklingError, "not found as test_serialization.Lost"),
         ({"g": (i for i in ())}, TypeError, "cannot pickle 'generator' object"),
     ],

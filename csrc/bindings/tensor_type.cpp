@@ -636,7 +636,7 @@ PyObject* binary(PyObject* a, PyObject* b) {
   if (!is_operand(a) || !is_operand(b)) return Py_NewRef(Py_NotImplemented);
   PyObject* operation = Operation<name>::get();
   if (operation == nullptr) return nullptr;
-  if (is_tensor(a) || has_override(a)) return call_operation(operation, a, b);
+  if (is_tensor(a) || overrides(a)) return call_operation(operation, a, b);
   if (has_override(b)) {
     PyObject* args[] = {b, a};
     return reflected == nullptr ? call_operation(operation, b, a) : override_method(reflected, args, 2);

@@ -623,10 +623,30 @@ def are_deterministic_algorithms_enabled() -> bool:
 
 
 def set_default_device(device: _DeviceLike) -> None:
-    """Checks that the device is the CPU: there is no other."""
-    _C._check_device(device, "set_default_device")
+    """Where tensors are made from now on: on the CPU, or on ``"meta"``, where they have shapes and no values.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.set_default_device("meta")
+        >>> fastnn.ones(2, 3).device
+        device(type='meta')
+        >>> fastnn.set_default_device("cpu")
+    """
+    to_meta = device is not None and _C.device(device).type == "meta"
+    if not to_meta:
+        _C._check_device(device, "set_default_device")
+    if to_meta or _C._is_torch_function_mode_enabled():
+        from ._meta import set_default
+
+        set_default(to_meta)
 
 
 def get_default_device() -> _C.device:
-    """The CPU."""
+    """The device that tensors are made on: the CPU, or ``meta`` in a ``with torch.device("meta")``."""
+    if _C._is_torch_function_mode_enabled():
+        from ._meta import is_default
+
+        if is_default():
+            return _C.device("meta")
     return _C.device("cpu")

@@ -55,4 +55,3 @@ def record_training(name: str, model: torch.nn.Module, loss_of: Any, steps: int 
         optimizer.zero_grad()
         losses.append(loss.item())
     record(f"{name}: losses", losses)
-

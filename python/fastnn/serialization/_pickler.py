@@ -221,6 +221,8 @@ class Pickler:
         self._reduce(obj, ("torch", "device"), arguments)
 
     def _save_tensor(self, obj: Tensor) -> None:
+        if obj.is_meta:
+            raise self._refusal(obj, "it is on the device meta, where tensors have no values")
         state = dict(getattr(obj, "__dict__", {}))
         kind: type = type(obj)
         is_parameter = False
