@@ -350,7 +350,7 @@ def test_a_saved_module_is_loaded_where_its_classes_are_allowed():
     net, file = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), io.BytesIO()
     fastnn.save(net, file)
     file.seek(0)
-    with pytest.raises(pickle.UnpicklingError, match="add_safe_globals|state_dict"):
+    with pytest.raises(pickle.UnpicklingError, match=r"add_safe_globals|state_dict"):
         fastnn.load(file)
     file.seek(0)
     with safe_globals([nn.Sequential, nn.Linear, nn.ReLU]):

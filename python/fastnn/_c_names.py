@@ -34,10 +34,19 @@ def _get_accelerator(check: bool | None = None) -> _C.device:
     return _C.device("cpu")
 
 
-_DEVICES = ("CPU", "CUDA", "XPU", "MPS", "Meta", "PrivateUse1")
-DispatchKey = enum.Enum(  # which of an operation's functions is meant
-    "DispatchKey", [f"{kind}{name}" for kind in ("", "Autograd", "Autocast") for name in _DEVICES]
-)
+class DispatchKey(enum.Enum):
+    """Which of an operation's functions is meant."""
+
+    CPU = "CPU"
+    CUDA = "CUDA"
+    XPU = "XPU"
+    MPS = "MPS"
+    Meta = "Meta"
+    AutogradCPU = "AutogradCPU"
+    AutogradCUDA = "AutogradCUDA"
+    AutocastCPU = "AutocastCPU"
+    AutocastCUDA = "AutocastCUDA"
+    AutocastXPU = "AutocastXPU"
 
 
 class DispatchKeySet:

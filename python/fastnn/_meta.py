@@ -1,8 +1,8 @@
 """The device ``meta``: tensors that have shape, strides and dtype, and no values.
 
-A ``MetaTensor`` lies in memory that is never written: pages of zeros that the system hands out when they are read, so it
-costs nothing. Its class takes every operation over and runs it on these zeros for the sake of the result's shape. What
-writes in place does nothing, and what needs values is an error.
+A ``MetaTensor`` lies in memory that is never written: pages of zeros that the system hands out when they are read, so
+it costs nothing. Its class takes every operation over and runs it on these zeros for the sake of the result's shape.
+What writes in place does nothing, and what needs values is an error.
 """
 
 from __future__ import annotations
@@ -169,9 +169,9 @@ class MetaTensor(Tensor):
         (torch.Size([1000, 2, 5]), device(type='meta'), True)
     """
 
-    device = _META  # type: ignore[assignment]
-    is_meta = True  # type: ignore[assignment]
-    is_cpu = False  # type: ignore[assignment]
+    device = _META
+    is_meta = True
+    is_cpu = False
 
     @classmethod
     def __torch_function__(
@@ -239,7 +239,8 @@ class MetaTensor(Tensor):
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         dtype = "" if self.dtype is _C.get_default_dtype() else f", dtype={self.dtype}"
         gradient = ", requires_grad=True" if self.requires_grad else ""
-        return f"tensor(..., device='meta', size={tuple(self.shape)}{dtype}{gradient})"
+        kind = "Parameter containing:\n" if isinstance(self, Parameter) else ""
+        return f"{kind}tensor(..., device='meta', size={tuple(self.shape)}{dtype}{gradient})"
 
     __str__ = __repr__
 
@@ -252,11 +253,6 @@ class MetaParameter(MetaTensor, Parameter):
             return Parameter(data, requires_grad)
         with _C.DisableTorchFunction():
             return Tensor._make_subclass(cls, data, requires_grad)
-
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        return "Parameter containing:\n" + super().__repr__()
-
-    __str__ = __repr__
 
 
 class MetaBuffer(MetaTensor, Buffer):

@@ -1,7 +1,7 @@
 """Quantization. There are no quantized tensors: models that are prepared for them run in floating point, as before.
 
-The marks that such a model has (:class:`QuantStub`, :class:`DeQuantStub`, ``nn.quantized.FloatFunctional``) do what they
-do in PyTorch until the model is converted; preparing and converting it are errors.
+The marks that such a model has (:class:`QuantStub`, :class:`DeQuantStub`, ``nn.quantized.FloatFunctional``) do what
+they do in PyTorch until the model is converted; preparing and converting it are errors.
 """
 
 from __future__ import annotations

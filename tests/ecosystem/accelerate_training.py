@@ -50,7 +50,7 @@ def main():
     record("second epoch", list(losses))
     accelerator.load_state(str(folder))
     epoch()
-    record("again", [torch.allclose(p, q) for p, q in zip(model.parameters(), after)])
+    record("again", [torch.allclose(p, q) for p, q in zip(model.parameters(), after, strict=True)])
     accelerator.save_model(model, str(common.FOLDER / "accelerate model"))
     record("unwrapped", type(accelerator.unwrap_model(model)).__name__)
 

@@ -22,13 +22,13 @@ class Tied(nn.Module):
         return self.norm(self.head(self.embed(x)))
 
 
+KINDS = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "bool")
+
+
 def main():
     x = numbers(4, 6)
-    tensors = {
-        str(kind).split(".")[1]: (x * 10).to(kind)
-        for kind in (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32)
-        + (torch.int16, torch.int8, torch.bool)
-    } | {"scalar": torch.tensor(3), "empty": torch.zeros(0, 2), "uint8": torch.arange(9, dtype=torch.uint8)}
+    tensors = {name: (x * 10).to(getattr(torch, name)) for name in KINDS}
+    tensors |= {"scalar": torch.tensor(3), "empty": torch.zeros(0, 2), "uint8": torch.arange(9, dtype=torch.uint8)}
     path = common.FOLDER / "tensors.safetensors"
     if not path.exists():
         save_file(tensors, path, metadata={"made by": "the first"})

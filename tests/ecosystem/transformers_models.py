@@ -64,21 +64,11 @@ def decoders():
     yield LlamaForCausalLM(LlamaConfig(**DECODER))
     yield Qwen2ForCausalLM(Qwen2Config(**DECODER))
     yield MistralForCausalLM(MistralConfig(**DECODER, sliding_window=5))
-    yield GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=VOCABULARY,
-            n_embd=32,
-            n_layer=2,
-            n_head=4,
-            n_positions=64,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=0,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-        )  # fmt: skip
-    )
+    gpt2 = GPT2Config(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2,
+        pad_token_id=0, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+    )  # fmt: skip
+    yield GPT2LMHeadModel(gpt2)
 
 
 def others():
