@@ -219,3 +219,11 @@ def test_mixed_precision_is_that_of_the_first_computation(use_reentrant: bool) -
         y = checkpoint(function, fastnn.ones(2, 2, requires_grad=True), use_reentrant=use_reentrant)
     y.sum().backward()
     assert seen == [fastnn.bfloat16] * 2
+
+
+def test_states_of_accelerators() -> None:
+    from fastnn.utils.checkpoint import get_device_states, set_device_states
+
+    devices, states = get_device_states(fastnn.ones(2), 3)
+    assert (devices, states) == ([], [])
+    set_device_states(devices, states)

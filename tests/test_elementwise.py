@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -663,3 +664,62 @@ def test_special_values() -> None:
     assert fastnn.maximum(x, fastnn.zeros(5)).tolist()[:2] == [INF, 0.0]
     assert math.isnan(fastnn.relu(x).tolist()[2])
     assert fastnn.exp(fastnn.tensor([-100.0])).item() == pytest.approx(math.exp(-100), rel=1e-5)
+
+
+# --- numbers where they once stood, and on the left ---
+
+OLD_ORDER = [
+    ("add", "x.add(2, y)"),
+    ("add", "torch.add(x, 2, y)"),
+    ("add", "torch.add(x, 2, y, out=torch.empty(3))"),
+    ("add_", "x.clone().add_(2, y)"),
+    ("sub", "x.sub(2, y)"),
+    ("addcmul_", "x.clone().addcmul_(2, y, y)"),
+    ("addcdiv", "torch.addcdiv(x, 2, y, y)"),
+    ("addmm", "torch.addmm(2, m, 3, m, m)"),
+    ("addmm", "m.addmm(2, 3, m, m)"),
+    ("addmm", "m.addmm(2, m, m)"),
+    ("addmv", "torch.addmv(2, x, 3, m, y)"),
+    ("addr", "torch.addr(2, m, 3, x, y)"),
+    ("baddbmm", "torch.baddbmm(2, m[None], 3, m[None], m[None])"),
+    ("addbmm", "torch.addbmm(2, m, m[None], m[None])"),
+]
+
+
+def evaluated(package: Any, expression: str) -> Any:
+    names = {
+        "torch": package,
+        "x": package.tensor([1.0, 2.0, 3.0]),
+        "y": package.tensor([0.5, -1.0, 4.0]),
+        "m": package.arange(9.0).reshape(3, 3),
+        "i": package.tensor([2, 3]),
+        "h": package.tensor([2.0, 3.0], dtype=package.bfloat16),
+    }
+    return eval(expression, names)
+
+
+@pytest.mark.parametrize(("name", "expression"), OLD_ORDER)
+def test_numbers_in_front_of_what_they_multiply(name: str, expression: str) -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.warns(UserWarning, match=f"This overload of {name} is deprecated"):
+        ours = evaluated(fastnn, expression)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = evaluated(torch, expression)
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_numbers_in_front_of_what_they_do_not_multiply() -> None:
+    x = fastnn.ones(2)
+    for call in (lambda: x.mul(2, x), lambda: x.add(2, 3), lambda: x.add(2, 3, x), lambda: x.addcmul(x, 2, x, x)):
+        with pytest.raises(TypeError):
+            call()
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "subtract", "mul", "multiply", "div", "true_divide", "floor_divide"])
+@pytest.mark.parametrize("arguments", ["2.5, x", "2, i", "2.5, i", "2.5, h", "h[0].item(), h[1]", "1, 2"])
+def test_numbers_on_the_left(name: str, arguments: str) -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = (evaluated(package, f"torch.{name}({arguments})") for package in (fastnn, torch))
+    assert str(ours.dtype) == str(theirs.dtype)
+    assert ours.tolist() == theirs.tolist()

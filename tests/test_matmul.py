@@ -219,6 +219,17 @@ def test_einsum(case: tuple[str, tuple[int, ...]]) -> None:
     check(lambda f, *x: f.einsum(equation, *x), *samples(*shapes))
 
 
+@pytest.mark.parametrize("equation", ["i,j->ij", "i,i->i", "i,j->", "i,j->i"])
+def test_einsum_without_sums_promotes(equation: str) -> None:
+    torch = pytest.importorskip("torch")
+    ours, theirs = (
+        package.einsum(equation, package.arange(3), package.tensor([0.5, 1.0, 2.0])) for package in (fastnn, torch)
+    )
+    assert ours.dtype == fastnn.float32 and ours.tolist() == theirs.tolist()
+    with pytest.raises(RuntimeError, match="expected scalar type"):
+        fastnn.einsum("i,i->", fastnn.arange(3), fastnn.ones(3))
+
+
 @pytest.mark.parametrize(
     ("input_shape", "bias"), [((4, 3), True), ((4, 3), False), ((3,), True), ((2, 4, 3), True), ((0, 3), True)]
 )

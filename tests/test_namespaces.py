@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import importlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -312,8 +314,6 @@ def test_what_is_not_there_says_so(call):
 
 
 def test_other_refusals():
-    with pytest.raises(fastnn.onnx.OnnxExporterError, match="does not write ONNX"):
-        fastnn.onnx.export(nn.Linear(1, 1), (), "x.onnx")
     with pytest.raises(RuntimeError, match="cannot be built"):
         fastnn.utils.cpp_extension.load("x", [])
     with pytest.raises(OSError, match="PyTorch's binaries"):
@@ -452,6 +452,41 @@ def test_group_of_one(group):
     group.destroy_process_group()
     with pytest.raises(ValueError, match="not been initialized"):
         group.get_rank()
+
+
+def test_collectives_with_gradients(group):
+    functions = group.nn
+    assert group.nn.functional is functions
+    x = fastnn.tensor([1.0, 2.0], requires_grad=True)
+    out = [fastnn.zeros(2)]
+    results = [
+        functions.all_reduce(x),
+        functions.all_gather(x)[0],
+        functions.gather(x)[0],
+        functions.scatter([x]),
+        functions.broadcast(x, 0),
+        functions.reduce(x, 0),
+        functions.reduce_scatter(out[0], [x]),
+        functions.all_to_all(out, [x])[0],
+        functions.all_to_all_single(out[0], x),
+    ]
+    assert all(one.tolist() == [1.0, 2.0] and one is not x for one in (*results, *out))
+    sum(results).sum().backward()
+    assert x.grad.tolist() == [9.0, 9.0]
+    with pytest.raises(ValueError):
+        functions.broadcast(x, 1)
+
+
+def test_tensors_grouped_by_dtype():
+    from fastnn.utils._foreach_utils import _group_tensors_by_device_and_dtype as grouped
+
+    a, b, c = fastnn.ones(1), fastnn.ones(2, dtype=fastnn.float64), fastnn.ones(3)
+    found = grouped([[a, b, c], [None, a, None], []], with_indices=True)
+    (lists, places), (others, _) = found[a.device, fastnn.float32], found[a.device, fastnn.float64]
+    assert lists[0][0] is a and lists[0][1] is c and lists[1:] == [[None, None], []] and places == [0, 2]
+    assert others[0][0] is b and others[1][0] is a
+    with pytest.raises(RuntimeError, match="lengths"):
+        grouped([[a, b], [a]])
 
 
 def test_more_processes_are_refused(monkeypatch):
@@ -671,27 +706,71 @@ def test_exception_wrapper_and_flat_tensors():
     assert [len(group) for group in _take_tensors(tensors, 16)] == [1, 1]
 
 
+# --- what is loaded when ---------------------------------------------------------------------------------------------
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after some code, beside those it starts with."""
+    show = "import sys; before = set(sys.modules); {}; print(*set(sys.modules) - before)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", show.format(code)]
+    return set(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split())
+
+
 def test_import_stays_light():
-    code = "import sys, fastnn; print([name for name in sys.modules if name.startswith('fastnn.')])"
-    names = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-    ).stdout
-    for module in ("_alias", "_switches", "amp", "cuda", "compiler", "distributed", "utils", "nn", "profiler"):
-        assert f"'fastnn.{module}'" not in names
-    heavy = "import sys, fastnn.nn; print('multiprocessing' in sys.modules, 'importlib.metadata' in sys.modules)"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", heavy], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
-        ).stdout
-        == "False False\n"
-    )
+    loaded = loaded_by("import fastnn, fastnn.nn, fastnn.optim")
+    assert len([name for name in loaded if name.startswith("fastnn")]) <= 14
+    assert {"fastnn.nn", "fastnn.optim"} < loaded
+    heavy = {"numpy", "inspect", "dataclasses", "pickle", "multiprocessing", "threading", "importlib.metadata", "ast"}
+    assert loaded & heavy == set()
+
+
+def test_a_model_and_its_optimizer_load_what_they_use():
+    code = "import fastnn as t; t.optim.SGD(t.nn.Linear(1, 1).parameters(), 0.1); t.nn.CrossEntropyLoss()"
+    loaded = loaded_by(code)
+    assert {"fastnn.nn.modules.linear", "fastnn.nn.modules.loss", "fastnn.optim.sgd"} < loaded
+    unused = ("nn.utils.parametrize", "nn.modules.transformer", "nn.attention", "optim.adam", "utils.data", "amp")
+    assert {f"fastnn.{name}" for name in unused} & loaded == set()
+    assert loaded & {"numpy", "inspect", "dataclasses", "multiprocessing", "threading"} == set()
+
+
+@pytest.mark.parametrize("name", ["nn", "nn.modules", "nn.parallel", "nn.utils", "optim", "autograd", "utils"])
+def test_packages_have_all_names_though_they_load_them_late(name):
+    module = importlib.import_module(f"fastnn.{name}")
+    given = {}
+    exec(f"from fastnn.{name} import *", given)
+    assert set(module.__all__) <= set(given) and set(module.__all__) <= set(dir(module))
+    assert set(dir(module)) <= set(vars(module)) == set(module.__dict__)
+    for key in module.__all__:
+        value = getattr(module, key)
+        assert value is given[key] is vars(module)[key]
+        if isinstance(value, type):
+            assert pickle.loads(pickle.dumps(value)) is value
+    with pytest.raises(AttributeError, match=rf"'torch.{name}' has no attribute 'Perceptron'"):
+        _ = module.Perceptron
+
+
+def test_a_function_stays_when_the_module_of_its_name_is_loaded():
+    """`autograd.gradcheck` is a function in a module of that name."""
+    code = "import fastnn.autograd.gradcheck, fastnn.nn.utils.weight_norm as f; from fastnn.autograd import gradcheck; "
+    code += "assert callable(gradcheck) and callable(f) and callable(fastnn.nn.utils.weight_norm)"
+    assert "fastnn.autograd.gradcheck" in loaded_by(code)
+
+
+def test_star_import_of_the_top_level(torch):
+    ours, theirs = {}, {}
+    exec("from fastnn import *", ours)
+    exec("from torch import *", theirs)
+    assert {"load", "save", "compile", "no_grad", "sin", "float32", "Tensor", "pi"} <= set(ours)
+    modules = {name for name, value in ours.items() if type(value) is type(fastnn)}
+    assert modules == set() and "nn" not in theirs
 
 
 def test_every_module_of_the_namespaces_warns_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name in fastnn._LAZY_MODULES:
-            assert getattr(fastnn, name).__doc__
+        for name in fastnn._LAZY_NAMES:
+            assert importlib.import_module(f"fastnn.{name}").__doc__
 
 
 def test_models_over_several_devices_are_refused():

@@ -752,3 +752,24 @@ def test_signature_of_function(name: str) -> None:
     if theirs is None or theirs[0][0] == "args":  # implemented in C++, or one name for two functions
         pytest.skip("torch does not say")
     assert _parameters_of(getattr(F, name)) == theirs
+
+
+@pytest.mark.parametrize("kind", ["Conv1d", "Conv2d", "Conv3d"])
+def test_layers_that_change_the_weight_of_a_convolution(kind):
+    base = getattr(nn, kind)
+    dims = int(kind[-2])
+
+    class Doubled(base):
+        def forward(self, input):
+            return self._conv_forward(input, 2 * self.weight, None)
+
+    class Halved(base):
+        def _conv_forward(self, input, weight, bias):
+            return super()._conv_forward(input, weight / 2, None)
+
+    layer = base(2, 4, 3, padding=1, padding_mode="circular", bias=False)
+    x = fastnn.randn(1, 2, *[5] * dims)
+    for other, factor in ((Doubled, 2.0), (Halved, 0.5)):
+        changed = other(2, 4, 3, padding=1, padding_mode="circular")
+        changed.weight = layer.weight
+        assert (changed(x) - factor * layer(x)).abs().max() < 1e-6

@@ -197,3 +197,24 @@ def test_no_mode_is_left_on_after_an_error() -> None:
     with pytest.raises(KeyError), Fail():
         fastnn.ones(1)
     assert fastnn.ones(1).item() == 1.0
+
+
+def test_modes_see_numbers_on_the_left_and_attributes():
+    seen = []
+
+    def names(T):
+        class Watch(T.overrides.TorchFunctionMode):
+            def __torch_function__(self, function, types, args=(), kwargs=None):
+                owner = getattr(function, "__self__", None)
+                name = function.__name__.replace("__rdiv__", "__rtruediv__")
+                seen.append(f"{owner.__name__}.{name}" if name == "__get__" else name)
+                return function(*args, **(kwargs or {}))
+
+        seen.clear()
+        x = T.full((2, 3), 2.0)
+        with Watch():
+            results = 1 - x, 1 / x, 3**x, x.T, x.mT, x.shape
+        return list(seen), [one.tolist() if isinstance(one, T.Tensor) else tuple(one) for one in results]
+
+    torch = pytest.importorskip("torch")
+    assert names(fastnn) == names(torch)

@@ -352,3 +352,14 @@ def test_input_without_gradient_saves_nothing() -> None:
     y = x.requires_grad_().sum(0)
     assert y.grad_fn.name() == "SumBackward1"
     assert x.mean().grad_fn.name() == "MeanBackward0"
+
+
+def test_extremes_of_nothing() -> None:
+    x = fastnn.ones(5, 0, 5)
+    for function in (fastnn.amax, fastnn.amin):
+        for dim in ((), None):
+            with pytest.raises(RuntimeError, match="Specify the reduction dim"):
+                function(x) if dim is None else function(x, dim)
+        with pytest.raises(IndexError, match="dim 1 to have non-zero size"):
+            function(x, 1)
+        assert function(x, 0).shape == (0, 5)

@@ -731,13 +731,45 @@ def test_other_formats():
         fastnn.load(file)
 
 
-def test_the_legacy_format_of_torch():
+def legacy(obj):
     torch = pytest.importorskip("torch")
     file = io.BytesIO()
-    torch.save([torch.ones(1)], file, _use_new_zipfile_serialization=False)
-    file.seek(0)
-    with pytest.raises(CheckpointError, match="legacy"):
-        fastnn.load(file)
+    torch.save(obj(torch), file, _use_new_zipfile_serialization=False)
+    return file.getvalue()
+
+
+def test_the_legacy_format_of_torch(tmp_path):
+    def obj(T):
+        base = T.arange(12.0).view(3, 4)
+        tensors = {"view": base.t()[1:], "base": base, "bool": T.tensor([True, False]), "empty": T.ones(0, 3)}
+        half = {"half": T.ones(3, dtype=T.float16), "parameter": T.nn.Parameter(T.ones(2)), "number": T.tensor(7)}
+        return {**tensors, **half, "epoch": 3}
+
+    data = legacy(obj)
+    (tmp_path / "old.pt").write_bytes(data)
+    for file in (tmp_path / "old.pt", io.BytesIO(data)):
+        got = fastnn.load(file)
+        assert_same(obj(fastnn), got)
+        assert got["view"].untyped_storage().data_ptr() == got["base"].untyped_storage().data_ptr()
+    with pytest.raises(RuntimeError, match="zip format"):
+        fastnn.load(tmp_path / "old.pt", mmap=True)
+
+
+def test_damaged_legacy_files():
+    data = legacy(lambda T: {"a": T.arange(4.0), "b": T.tensor([True])})
+    with pytest.raises(CheckpointError):
+        fastnn.load(io.BytesIO(data[:-1]))
+    with pytest.raises(CheckpointError, match="bool"):
+        fastnn.load(io.BytesIO(legacy(lambda T: T.tensor([True]))[:-1] + b"\x02"))
+    with pytest.raises(CheckpointError, match="not known"):
+        fastnn.load(io.BytesIO(data.replace(b"M\xe9\x03", b"M\xea\x03", 1)))
+    with pytest.raises(CheckpointError, match="need"):  # more than the file could hold
+        fastnn.load(io.BytesIO(data.replace(b"K\x04Nt", b"J\xff\xff\xff\x7fNt", 1)))
+    for changed in mutations(data, 0, 300):
+        try:
+            visit(fastnn.load(io.BytesIO(changed)))
+        except (CheckpointError, pickle.UnpicklingError, EOFError, RuntimeError):
+            pass
 
 
 def mutations(data, seed, count):

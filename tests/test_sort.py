@@ -144,3 +144,9 @@ def test_bincount_and_histc() -> None:
 )
 def test_errors(call: object, message: str, kind: type[Exception]) -> None:
     check_error(call, message, kind)
+
+
+def test_unique_orders_slices_by_their_elements_in_row_major_order() -> None:
+    values = np.random.default_rng(2).integers(0, 2, (3, 4, 6))
+    for dim in (0, 1, 2):
+        check(lambda f, a, d=dim: f.unique(a, return_inverse=True, dim=d), values, order=0)

@@ -459,3 +459,27 @@ def test_fork_after_threads_were_used():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "0", done.stderr
+
+
+def test_arange_into_integers_truncates_first() -> None:
+    assert fastnn.arange(0, 5.5, 1.5, dtype=fastnn.int64).tolist() == [0, 1, 2, 3, 4]
+    assert fastnn.arange(0, 5, 1.5, dtype=fastnn.int16).tolist() == [0, 1, 2, 3]
+    assert fastnn.arange(0, 5, 2.5, out=fastnn.empty(0, dtype=fastnn.int64)).tolist() == [0, 2, 4]
+    with pytest.raises(ValueError, match="step must be nonzero"):
+        fastnn.arange(0, 64, 0.5, out=fastnn.empty(0, dtype=fastnn.int64))
+    with pytest.raises(RuntimeError, match="step must be nonzero"):
+        fastnn.arange(0, 3, 0)
+    with pytest.raises(NotImplementedError, match="arange_cpu"):
+        fastnn.arange(3, dtype=fastnn.bool)
+
+
+def test_scatter_of_a_number_with_reduce() -> None:
+    x, places = fastnn.ones(2, 3), fastnn.tensor([[0, 1, 1]])
+    assert x.scatter(1, places, 2.5, reduce="add").tolist() == [[3.5, 6, 1], [1, 1, 1]]
+    assert x.scatter_(1, places, 2.0, reduce="multiply").tolist() == [[2, 4, 1], [1, 1, 1]]
+
+
+def test_einsum_sums_integers_as_int64() -> None:
+    x = fastnn.ones(1, 3, 1, dtype=fastnn.int32)
+    assert fastnn.einsum("iji->j", [x]).dtype == fastnn.int64
+    assert fastnn.einsum("iji->ij", [x]).dtype == fastnn.int32

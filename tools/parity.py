@@ -7,6 +7,10 @@
 Needs torch (the release named in .ci/run) with `expecttest`; both are for development only. Per operation it compares,
 over PyTorch's samples (at most `--samples` a dtype): values, dtypes and shapes in every dtype that PyTorch supports on
 a CPU, gradients and second derivatives in float64, the method, the in-place variant, and the error inputs.
+
+Values agree when they are within a tolerance of PyTorch's. Where they are not, its own result in double precision of
+the same inputs decides: what is at least as near to it as PyTorch's result agrees, too (a 16-bit operation that rounds
+once instead of after each step). Eigenvectors and singular vectors are compared up to the phase that defines them.
 """
 
 from __future__ import annotations
@@ -56,8 +60,22 @@ RANDOM = re.compile(
 )
 
 
+# Gradients that are wrong in PyTorch 2.13: that of as_strided_scatter goes to the places that were overwritten.
+WRONG_GRADIENTS = {"as_strided_scatter"}
+# Where PyTorch gives no gradient though there is one: the window of istft, when it is padded.
+MISSING_GRADIENTS = {"istft"}
 # Results with the places of elements: which of several equal ones is left open. The position of `dim` in the arguments.
 PLACES = {"topk": 1, "kthvalue": 1, "mode": 0, "sort": 0, "argsort": 0}
+# Results of which the columns have a free phase (with svd, together with the rows of the last one): their places.
+PHASES = {"linalg.eig": 1, "linalg.eigh": 1, "linalg.svd": 0, "svd": 0}
+WIDER = {
+    torch.float32: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.float16: torch.float64,
+    torch.complex64: torch.complex128,
+}
+# Below it PyTorch's double is a number where there is a pole: an argument of pi is not exact.
+POLE = 1e30
 
 
 class Difference(Exception):
@@ -80,7 +98,7 @@ def to_ours(value: Any, leaves: list[tuple[Any, Any]], memory: dict[int, Any] | 
     if isinstance(value, torch.dtype | torch.memory_format):
         return getattr(fastnn, str(value).split(".")[1])
     if isinstance(value, torch.layout):
-        return fastnn.strided
+        return getattr(fastnn, str(value).split(".")[1])
     if isinstance(value, torch.device):
         return fastnn.device(str(value))
     if isinstance(value, torch.Generator):
@@ -171,11 +189,18 @@ def find(name: str) -> Any:
     return found
 
 
+def sliced(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """What PyTorch has no public function for: it is written with brackets."""
+    return input[(slice(None),) * dim + (slice(start, end, step),)]
+
+
 def function_of(op: Any) -> Callable[..., Any] | None:
     name = op.name
     found = find(name)
     if isinstance(op.op, types.FunctionType) and op.op.__module__.startswith("torch.testing"):
         return rebind(op.op)  # it orders the arguments of the samples
+    if name == "slice":
+        return sliced
     if found is not None and callable(found) and not isinstance(found, type):
         return found
     method = getattr(fastnn.Tensor, name, None)
@@ -192,11 +217,90 @@ def flat(value: Any) -> Iterator[Any]:
         yield value
 
 
-def compare(what: str, ours: Any, theirs: Any, *, values: bool = True, tolerance: float = 1.0) -> None:
+def widened(value: Any) -> Any:
+    """`value` with its tensors and types in double precision."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to(WIDER.get(value.dtype, value.dtype))
+    if isinstance(value, torch.dtype):
+        return WIDER.get(value, value)
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        return type(value)(map(widened, value))
+    if isinstance(value, dict):
+        return {key: widened(item) for key, item in value.items()}
+    return value
+
+
+def in_double(theirs: Callable[..., Any], op: Any, sample: Any) -> Callable[[], list[Any]]:
+    """PyTorch's results for this sample in double precision, when they are asked for."""
+
+    def results() -> list[Any]:
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            args = widened((sample.input, *sample.args))
+            return list(flat(elements_at(op, sample, theirs(*args, **widened(sample.kwargs)))))
+        except Exception:  # not every operation is there in double precision
+            return []
+        finally:
+            torch.set_default_dtype(default)
+
+    return results
+
+
+def at_least_as_near(mine: torch.Tensor, theirs: torch.Tensor, exact: Any, rtol: float, atol: float) -> bool:
+    """Whether each element is close to PyTorch's, or not farther from the exact value than that."""
+    if not isinstance(exact, torch.Tensor) or exact.shape != theirs.shape or theirs.dtype not in WIDER:
+        return False
+    close = torch.isclose(mine, theirs, rtol=rtol, atol=atol, equal_nan=True)
+    kind, mine, theirs = theirs.dtype, widened(mine), widened(theirs)
+    near = (mine - exact).abs() <= (theirs - exact).abs()
+    rounded = widened(exact.to(kind))
+    broken = theirs.isfinite().logical_not() & torch.isclose(mine, rounded, rtol=rtol, atol=atol)  # it overflowed
+    pole = mine.isinf() & (exact.abs() > POLE)
+    scale = atol + rtol * exact.abs()
+    worst = [((value - exact).abs() / scale).nan_to_num(posinf=0).max() for value in (mine, theirs)]
+    return bool((close | near | broken | pole).all()) or bool(mine.isfinite().all() and worst[0] <= worst[1])
+
+
+def with_phases_of(op: Any, ours: Any, theirs: Any) -> Any:
+    """`ours` with the phases of its vectors turned into those of `theirs`."""
+    if op.name not in PHASES or not isinstance(theirs, tuple) or (op.name == "svd" and not theirs[0].numel()):
+        return ours
+    results = [to_theirs(item) for item in ours]
+    first = PHASES[op.name]
+    if results[first].shape != theirs[first].shape:
+        return ours
+    overlap = (results[first].conj() * theirs[first]).sum(-2, keepdim=True)
+    phase = torch.where(overlap == 0, torch.ones_like(overlap), overlap / overlap.abs())
+    results[first] = results[first] * phase
+    if op.name not in ("svd", "linalg.svd"):
+        return tuple(map(_tensor, results))
+    right, known = results[2], theirs[2]
+    if op.name == "linalg.svd":
+        right, known = right.mH, known.mH
+    count = results[1].shape[-1]
+    right = torch.cat((right[..., :count] * phase[..., :count], right[..., count:]), -1)
+    # Beyond the singular values there are just two orthonormal bases of one space.
+    for i, (ours_in, theirs_in) in enumerate(((results[0], theirs[0]), (right, known))):
+        rest = ours_in[..., count:]
+        turned = torch.cat((ours_in[..., :count], rest @ (rest.mH @ theirs_in[..., count:])), -1)
+        results[2 * i] = turned if i == 0 or op.name == "svd" else turned.mH
+    return tuple(_tensor(item.resolve_conj().contiguous()) for item in results)
+
+
+def compare(
+    what: str,
+    ours: Any,
+    theirs: Any,
+    *,
+    values: bool = True,
+    tolerance: float = 1.0,
+    exact: Callable[[], list[Any]] = list,
+) -> None:
     mine, other = list(flat(ours)), list(flat(theirs))
     if len(mine) != len(other):
         raise Difference(f"{what}: {len(mine)} results, torch {len(other)}")
-    for m, t in zip(mine, other, strict=True):
+    for i, (m, t) in enumerate(zip(mine, other, strict=True)):
         if isinstance(t, torch.Tensor):
             if not isinstance(m, fastnn.Tensor):
                 raise Difference(f"{what}: a {type(m).__name__}, torch a Tensor")
@@ -204,7 +308,7 @@ def compare(what: str, ours: Any, theirs: Any, *, values: bool = True, tolerance
                 raise Difference(f"{what}: dtype {m.dtype}, torch {t.dtype}")
             if tuple(m.shape) != tuple(t.shape):
                 raise Difference(f"{what}: shape {tuple(m.shape)}, torch {tuple(t.shape)}")
-            if not values:
+            if not values or t.numel() == 0:
                 continue
             rtol, atol = TOLERANCE.get(t.dtype, (0, 0))
             theirs_dense = t.detach().resolve_conj().resolve_neg()
@@ -213,6 +317,9 @@ def compare(what: str, ours: Any, theirs: Any, *, values: bool = True, tolerance
                     to_theirs(m), theirs_dense, rtol=rtol * tolerance, atol=atol * tolerance, equal_nan=True
                 )
             except AssertionError as error:
+                known = exact()[i : i + 1]
+                if known and at_least_as_near(to_theirs(m), theirs_dense, known[0], rtol * tolerance, atol * tolerance):
+                    continue
                 text = " ".join(str(error).split())
                 raise Difference(f"{what}: values: {text[:300]}") from None
         elif isinstance(t, torch.dtype | torch.device):
@@ -251,6 +358,8 @@ def check_gradients(op: Any, ours: Any, theirs: Any, leaves: list[tuple[Any, Any
     for m, t in zip(our_first, their_first, strict=True):
         if (m is None) != (t is None):
             known = m if m is not None else to_theirs_zero(t)
+            if m is not None and op.name in MISSING_GRADIENTS:
+                continue
             if known is None or bool((known != 0).any()):
                 raise Difference(f"gradient: {'None' if m is None else 'a value'}, torch the opposite")
             continue
@@ -283,10 +392,12 @@ def check_gradients(op: Any, ours: Any, theirs: Any, leaves: list[tuple[Any, Any
             continue
         if m is None or t is None:
             known = t if m is None else to_theirs(m)
-            if bool((known != 0).any()):
+            if bool((known.abs() > 1e-9).any()):  # what is zero but for rounding
                 raise Difference(f"second derivative: {'None' if m is None else 'a value'}, torch the opposite")
             continue
-        compare("second derivative", m, t, tolerance=100)
+        somewhere = t.isfinite()  # where PyTorch has one
+        if bool(somewhere.any()):
+            compare("second derivative", m[_tensor(somewhere)], t[somewhere], tolerance=100)
 
 
 def to_theirs_zero(value: Any) -> Any:
@@ -308,6 +419,8 @@ def call_both(ours: Callable[..., Any], theirs: Callable[..., Any], sample: Any,
         expected = theirs(*args, **sample.kwargs)
     except Exception as error:  # a sample that torch itself refuses
         return None, error, leaves
+    if any(isinstance(item, torch.Tensor) and item.dtype == torch.complex32 for item in flat(expected)):
+        return None, TypeError("complex32 is no dtype of fastnn"), leaves
     return ours(*our_args, **our_kwargs), expected, leaves
 
 
@@ -377,11 +490,13 @@ def check(op: Any, limit: int) -> dict[str, Any]:
                 ours, theirs, _ = call_both(function, op.op, sample)
                 if not isinstance(theirs, Exception):
                     ours, theirs = elements_at(op, sample, ours), elements_at(op, sample, theirs)
-                    compare("result", ours, theirs, values=values and not drops(op, sample))
+                    exact = in_double(op.op, op, sample)
+                    ours = with_phases_of(op, ours, theirs)
+                    compare("result", ours, theirs, values=values and not drops(op, sample), exact=exact)
 
             attempt(kind, describe(sample, dtype), values_agree)
     for dtype in (torch.float64, torch.complex128):
-        if not op.supports_autograd or dtype not in op.supported_backward_dtypes("cpu"):
+        if op.name in WRONG_GRADIENTS or not op.supports_autograd or dtype not in op.supported_backward_dtypes("cpu"):
             continue
         kind = "complex gradients" if dtype.is_complex else "gradients"
         try:
@@ -395,7 +510,8 @@ def check(op: Any, limit: int) -> dict[str, Any]:
                 if not isinstance(theirs, Exception) and values and not drops(op, sample):
                     process = sample.output_process_fn_grad
                     our_process = rebind(process) if isinstance(process, types.FunctionType) else process
-                    check_gradients(op, our_process(ours), process(theirs), leaves, op.supports_gradgrad)
+                    second = op.supports_gradgrad and op.name not in MISSING_GRADIENTS
+                    check_gradients(op, our_process(ours), process(theirs), leaves, second)
 
             attempt(kind, describe(sample, dtype), gradients_agree)
     for kind, variant in (("method", op.method_variant), ("in place", op.inplace_variant)):
@@ -425,7 +541,8 @@ def check(op: Any, limit: int) -> dict[str, Any]:
                     mine, theirs, _ = call_both(ours, variant, sample, in_place=kind == "in place")
                     if not isinstance(theirs, Exception):
                         mine, theirs = elements_at(op, sample, mine), elements_at(op, sample, theirs)
-                        compare("result", mine, theirs, values=values)
+                        mine = with_phases_of(op, mine, theirs)
+                        compare("result", mine, theirs, values=values, exact=in_double(op.op, op, sample))
 
                 attempt(kind, describe(sample, dtype), variant_agrees)
     if op.error_inputs_func is not None:
@@ -433,6 +550,8 @@ def check(op: Any, limit: int) -> dict[str, Any]:
             sample = error_input.sample_input
             if isinstance(sample.input, torch.Tensor) and sample.input.dim() > 64:  # more than NumPy can carry over
                 continue
+            if any(isinstance(item, torch.Tensor) and item.is_meta for item in flat(list(sample.kwargs.values()))):
+                continue  # a mixture of devices
 
             def refuses(
                 sample: Any = sample, expected: Any = error_input.error_type, text: str = error_input.error_regex

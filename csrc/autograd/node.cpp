@@ -82,7 +82,7 @@ class AccumulateGrad final : public Node {
     }
     FASTNN_CHECK(gradient.sizes() == leaf_->sizes, ErrorKind::Runtime, "backward: the gradient of a leaf has shape ",
                  gradient.sizes(), " but the leaf has shape ", leaf_->sizes);
-    accumulate(extra, std::move(gradient));
+    accumulate(Tensor(leaf_), extra, std::move(gradient));
     for (std::size_t i = 0; i < extra.post_accumulate_hooks.size(); ++i) {
       const Ref<TensorHook> hook = extra.post_accumulate_hooks[i];
       hook->call(Tensor(leaf_));
@@ -90,13 +90,17 @@ class AccumulateGrad final : public Node {
   }
 
  private:
-  static void accumulate(AutogradExtras& extra, Tensor gradient) {
+  static void accumulate(const Tensor& leaf, AutogradExtras& extra, Tensor gradient) {
     const GradientOps& ops = gradient_ops();
     if (!extra.gradient.defined()) {
       // The tensor may be in use elsewhere in the graph or by the user: take it only when nobody else can see it.
+      const bool in_order = leaf.is_contiguous();
+      const bool same_order = in_order ? gradient.is_contiguous() : gradient.strides() == leaf.strides();
       const bool sole = gradient.impl()->use_count() <= 2 && gradient.storage()->use_count() == 1 &&
-                        !gradient.requires_grad() && gradient.is_contiguous();
-      extra.gradient = sole ? std::move(gradient) : ops.clone(gradient);
+                        !gradient.requires_grad() && same_order;
+      extra.gradient = sole                     ? std::move(gradient)
+                       : in_order || same_order ? ops.clone(gradient)
+                                                : ops.clone_like_base(gradient, leaf);
     } else if (grad_mode().enabled) {
       extra.gradient = ops.add(extra.gradient, gradient);
     } else {

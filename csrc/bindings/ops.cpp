@@ -134,7 +134,8 @@ void check_out(const Signature& signature, const CallFrame& frame, const Tensor&
     for (int i = 0; i < frame.tensor_count; ++i) check_input(frame.tensors[static_cast<std::size_t>(i)]);
     for (const auto& list : frame.tensor_lists) std::for_each(list.begin(), list.end(), check_input);
   }
-  const bool exact = several || family == "index" || family == "sort" || (family == "random" && !result.is_floating());
+  const bool exact = several || family == "complex" || family == "index" || family == "sort" ||
+                     (family == "random" && !result.is_floating());
   FASTNN_CHECK(!exact || target.dtype() == result.dtype(), ErrorKind::Runtime, "Expected out tensor to have dtype ",
                result.dtype(), ", but got ", target.dtype(), " instead");
 }
@@ -215,6 +216,16 @@ void name_node(const OpResult& result, const CallFrame& frame, const char* name)
 // Thrown where a tensor is asked for on the device `meta`.
 struct MetaDevice {};
 
+// A new tensor that goes into `out` is made in its dtype, unless another is asked for.
+void make_in_dtype_of(const Tensor& out, const Signature& signature, CallFrame& frame) {
+  for (std::size_t i = 0; i < signature.params.size(); ++i) {
+    Argument& argument = frame.arguments[i];
+    if (signature.params[i].type != ParamType::DType || argument.kind != Argument::Kind::None) continue;
+    argument.kind = Argument::Kind::DType;
+    argument.dtype = out.dtype();
+  }
+}
+
 PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& frame, PyObject* self) {
   const OpDef& op = *signature.op;
   const ProfiledCall profiled("aten::", group.name);
@@ -229,6 +240,7 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
   if (op.flags & op_factory) {
     if (frame.device && is_meta_device(frame.device)) throw MetaDevice();
     check_device(frame.device ? frame.device : Py_None, group.name.c_str());
+    if (frame.out != nullptr && is_tensor(frame.out)) make_in_dtype_of(tensor_of(frame.out), signature, frame);
   }
   if (autocast_state.enabled && signature.cast != CastPolicy::Keep && frame.out == nullptr) {
     autocast_arguments(signature, frame);
@@ -269,11 +281,49 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
   fail(ErrorKind::Type, text.str());
 }
 
+// PyTorch's old order, in which numbers stand in front of the tensors that they multiply: x.add(alpha, y),
+// x.addcmul(value, y, z), torch.addmm(beta, x, alpha, y, z). The same arguments with the numbers as keywords, or
+// nothing.
+std::optional<std::pair<std::vector<PyObject*>, py::tuple>> in_new_order(const OpGroup& group, PyObject* const* args,
+                                                                         Py_ssize_t count, PyObject* names) {
+  constexpr std::string_view kOps[] = {"add",   "sub",  "addcmul", "addcdiv", "addmm",
+                                       "addmv", "addr", "addbmm",  "baddbmm"};
+  const Signature& signature = *group.overloads[0];
+  if (std::find(std::begin(kOps), std::end(kOps), signature.name) == std::end(kOps)) return std::nullopt;
+  std::vector<PyObject*> values;
+  std::vector<PyObject*> numbers;
+  for (Py_ssize_t i = 0; i < count; ++i) (is_tensor(args[i]) ? values : numbers).push_back(args[i]);
+  const auto positional = static_cast<std::size_t>(signature.positional);
+  if (values.size() != positional || numbers.empty() || numbers.size() > signature.params.size() - positional) {
+    return std::nullopt;
+  }
+  values.insert(values.end(), numbers.begin(), numbers.end());
+  py::list keys;
+  for (std::size_t i = 0; i < numbers.size(); ++i) keys.append(signature.params[positional + i].name);
+  const Py_ssize_t keywords = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  for (Py_ssize_t i = 0; i < keywords; ++i) {
+    keys.append(py::handle(PyTuple_GET_ITEM(names, i)));
+    values.push_back(args[count + i]);
+  }
+  return std::pair(std::move(values), py::tuple(keys));
+}
+
 PyObject* call_group(const OpGroup& group, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   for (const Signature* signature : group.overloads) {
     CallFrame frame;
     if (!parse_arguments(*signature, group.mode, args, count, names, frame, nullptr)) continue;
     return invoke(group, *signature, frame, count > 0 ? args[0] : nullptr);
+  }
+  if (const auto call = in_new_order(group, args, count, names)) {
+    const Signature& signature = *group.overloads[0];
+    CallFrame frame;
+    if (parse_arguments(signature, group.mode, call->first.data(), signature.positional, call->second.ptr(), frame,
+                        nullptr)) {
+      const std::string text = "This overload of " + group.name + " is deprecated: pass the numbers as keywords, " +
+                               group.name + signature.text();
+      if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) < 0) throw_python();
+      return invoke(group, signature, frame, call->first[0]);
+    }
   }
   fail_no_overload(group, args, count, names);
 }

@@ -341,16 +341,19 @@ PyGetSetDef tensor_getset[] = {
 // What the type has in their place: they ask for overrides first. The closure is the entry above.
 std::array<PyGetSetDef, std::size(tensor_getset) + 1> overridable_getset;
 
+// Whether there may be somebody who takes a member of this tensor over: a quick look before the real one.
+bool asks(PyObject* self) { return Py_TYPE(self) != tensor_type || override_modes != 0; }
+
 PyObject* get_attribute(PyObject* self, void* closure) {
   const auto& attribute = *static_cast<const PyGetSetDef*>(closure);
-  if (Py_TYPE(self) != tensor_type && has_override(self, attribute.closure != nullptr)) {
+  if (asks(self) && has_override(self, attribute.closure != nullptr)) {
     return override_attribute(attribute.name, "__get__", &self, 1);
   }
   return attribute.get(self, nullptr);
 }
 int set_attribute(PyObject* self, PyObject* value, void* closure) {
   const auto& attribute = *static_cast<const PyGetSetDef*>(closure);
-  if (Py_TYPE(self) != tensor_type && has_override(self)) {
+  if (asks(self) && has_override(self)) {
     PyObject* args[] = {self, value};
     const bool deletes = value == nullptr;
     PyObject* result = override_attribute(attribute.name, deletes ? "__delete__" : "__set__", args, deletes ? 1 : 2);
@@ -553,14 +556,14 @@ struct Name {
 template <Name name, auto function, bool metadata = false>
 struct Method {
   static PyObject* call(PyObject* self, PyObject* arg) {
-    if (Py_TYPE(self) != tensor_type && has_override(self, metadata)) {
+    if (asks(self) && has_override(self, metadata)) {
       PyObject* args[] = {self, arg};
       return override_method(name.text, args, arg == nullptr ? 1 : 2);
     }
     return function(self, arg);
   }
   static PyObject* call_with_keywords(PyObject* self, PyObject* args, PyObject* kwargs) {
-    if (Py_TYPE(self) != tensor_type && has_override(self, metadata)) {
+    if (asks(self) && has_override(self, metadata)) {
       return override_method(name.text, self, args, kwargs);
     }
     return function(self, args, kwargs);

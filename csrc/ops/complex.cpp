@@ -48,7 +48,8 @@ Tensor view_as_real(const Tensor& input) {
 Tensor view_as_complex(const Tensor& input) {
   FASTNN_CHECK(
       input.dtype() == DType::Float32 || input.dtype() == DType::Float64, ErrorKind::Runtime,
-      "view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: ",
+      "view_as_complex is only supported for float and double tensors (there is no complex32), but got a tensor of "
+      "scalar type: ",
       input.dtype());
   const int last = input.ndim() - 1;
   FASTNN_CHECK(last >= 0, ErrorKind::Runtime, "Input tensor must have one or more dimensions");
@@ -144,8 +145,8 @@ namespace {
 void check_parts(const Tensor& first, const Tensor& second) {
   const auto part = [](DType dtype) { return dtype == DType::Float32 || dtype == DType::Float64; };
   FASTNN_CHECK(part(first.dtype()) && part(second.dtype()), ErrorKind::Runtime,
-               "Expected both inputs to be Half, Float or Double tensors but got ", first.dtype(), " and ",
-               second.dtype());
+               "Expected both inputs to be Float or Double tensors (there is no complex32) but got ", first.dtype(),
+               " and ", second.dtype());
   FASTNN_CHECK(first.dtype() == second.dtype(), ErrorKind::Runtime, "Expected object of scalar type ", first.dtype(),
                " but got scalar type ", second.dtype(), " for second argument");
 }

@@ -29,6 +29,49 @@ void copy_in_place(const Tensor& target, const Tensor& source) {
 
 namespace {
 
+// Of NHWC (or NDHWC) order.
+Dims channels_last_strides(IntSpan sizes) {
+  const int ndim = static_cast<int>(sizes.size());
+  Dims strides = Dims::filled(ndim, 0);
+  std::int64_t step = 1;
+  for (int i = 0; i < ndim; ++i) {
+    const int dim = i == 0 ? 1 : i == ndim - 1 ? 0 : ndim - i;
+    strides[dim] = step;
+    step *= std::max<std::int64_t>(sizes[static_cast<std::size_t>(dim)], 1);
+  }
+  return strides;
+}
+
+// Whether the strides grow in NHWC order, and are not just as well those of NCHW.
+bool is_channels_last(const Tensor& tensor) {
+  const int ndim = tensor.ndim();
+  if ((ndim != 4 && ndim != 5) || tensor.numel() == 0 || tensor.strides()[1] == 0) return false;
+  std::int64_t least = 0;
+  for (int i = 0; i < ndim; ++i) {
+    const int dim = i == 0 ? 1 : i == ndim - 1 ? 0 : ndim - i;
+    const std::int64_t stride = tensor.strides()[dim];
+    if (stride < least || (dim == 0 && least == tensor.strides()[1])) return false;
+    least = stride * std::max<std::int64_t>(tensor.sizes()[dim], 1);
+  }
+  return true;
+}
+
+}  // namespace
+
+Tensor empty_in_format_of(const Tensor& like, IntSpan sizes, DType dtype) {
+  if (!is_channels_last(like)) return Tensor::empty(sizes, dtype);
+  return Tensor::empty_strided(sizes, channels_last_strides(sizes), dtype);
+}
+
+Tensor in_format_of(const Tensor& like, const Tensor& result) {
+  if (!is_channels_last(like) || result.ndim() != like.ndim()) return result;
+  const Tensor out = empty_in_format_of(like, result.sizes(), result.dtype());
+  copy_raw(out, result);
+  return out;
+}
+
+namespace {
+
 // Strides of a memory format, or nothing for "keep the order of dimensions".
 std::optional<Dims> strides_of_format(const Tensor& input, std::optional<std::string_view> format) {
   if (!format || *format == "preserve_format") return std::nullopt;
@@ -36,14 +79,7 @@ std::optional<Dims> strides_of_format(const Tensor& input, std::optional<std::st
   const int ndim = *format == "channels_last" ? 4 : 5;
   FASTNN_CHECK(input.ndim() == ndim, ErrorKind::Runtime, "required rank ", ndim, " tensor to use ",
                std::string(*format), " format, got shape ", input.sizes());
-  Dims strides = Dims::filled(ndim, 0);
-  std::int64_t step = 1;
-  for (int i = 0; i < ndim; ++i) {
-    const int dim = i == 0 ? 1 : i == ndim - 1 ? 0 : ndim - i;
-    strides[dim] = step;
-    step *= std::max<std::int64_t>(input.sizes()[dim], 1);
-  }
-  return strides;
+  return channels_last_strides(input.sizes());
 }
 
 Tensor clone_into(const Tensor& input, const Dims& strides) {

@@ -156,6 +156,19 @@ Tensor arranged(const Labelled& from, const std::vector<Labels>& groups, std::si
   return reshape(permute(from.tensor, order), sizes);
 }
 
+// Brings two operands to one dtype, as a product does; a product of matrices, with a label to sum, does not promote.
+void promote_together(Labelled& a, Labelled& b, const Labels& needed) {
+  const DType first = a.tensor.dtype();
+  const DType second = b.tensor.dtype();
+  if (first == second) return;
+  for (const int label : a.labels) {
+    const bool summed = !has(needed, label) && a.size(label) != 1 && b.size(label) != 1;
+    FASTNN_CHECK(!summed, ErrorKind::Runtime, "einsum(): expected scalar type ", first, " but found ", second);
+  }
+  a.tensor = to_dtype(a.tensor, promote(first, second));
+  b.tensor = to_dtype(b.tensor, promote(first, second));
+}
+
 Labelled contract(const Labelled& left, const Labelled& right, const Labels& needed) {
   Labels of_left;
   Labels of_right;
@@ -234,8 +247,6 @@ Tensor einsum(std::string_view text, TensorList operands) {
           ndim > named ? ") does not match the number of dimensions (" : ") is more than the number of dimensions (",
           ndim, ") for operand ", i, ndim > named ? " and no ellipsis was given" : "");
     }
-    FASTNN_CHECK(operands[i].dtype() == operands[0].dtype(), ErrorKind::Runtime, "einsum(): expected scalar type ",
-                 operands[0].dtype(), " but found ", operands[i].dtype());
   }
 
   std::array<std::int64_t, kLabels> sizes{};
@@ -282,9 +293,13 @@ Tensor einsum(std::string_view text, TensorList operands) {
     for (std::size_t j = i + 1; j < inputs.size(); ++j) {
       needed.insert(needed.end(), inputs[j].labels.begin(), inputs[j].labels.end());
     }
+    promote_together(current, inputs[i], needed);
     current = contract(current, inputs[i], needed);
   }
+  // A sum of integers is int64, also over dimensions of size 1.
+  const bool is_sum = inputs.size() == 1 && current.labels.size() > output.size();
   current = keep(current, output);
+  if (is_sum && !current.tensor.is_differentiable()) current.tensor = to_dtype(current.tensor, DType::Int64);
   // A label of the ellipsis may be in no operand (all gave it up only if its size is 1).
   return arranged(current, {output}, 1);
 }

@@ -103,17 +103,21 @@ Tensor scalar_tensor(const Scalar& value, std::optional<DType> dtype) {
 Tensor arange(const Scalar& start, const Scalar& end, const Scalar& step, std::optional<DType> dtype) {
   const bool floating = start.is_float() || end.is_float() || step.is_float();
   const DType result = dtype.value_or(floating ? default_dtype() : DType::Int64);
+  if (result == DType::Bool || is_complex(result)) fail_not_implemented("arange_cpu", result);
   const double from = start.to_double();
   const double to = end.to_double();
   const double by = step.to_double();
-  FASTNN_CHECK(by != 0, ErrorKind::Runtime, "arange: step must be nonzero");
-  FASTNN_CHECK(std::isfinite(from) && std::isfinite(to), ErrorKind::Runtime, "arange: unsupported range: ", from,
-               " -> ", to);
+  FASTNN_CHECK(by != 0, ErrorKind::Runtime, "step must be nonzero");
+  FASTNN_CHECK(std::isfinite(from) && std::isfinite(to), ErrorKind::Runtime, "unsupported range: ", from, " -> ", to);
   FASTNN_CHECK((by > 0 && to >= from) || (by < 0 && to <= from), ErrorKind::Runtime,
-               "arange: upper bound and lower bound inconsistent with step sign");
+               "upper bound and lower bound inconsistent with step sign");
+  if (floating && result == DType::Int64) {
+    FASTNN_CHECK(step.to_int() != 0, ErrorKind::Value, "step must be nonzero");
+    return arange(Scalar(start.to_int()), Scalar(end.to_int()), Scalar(step.to_int()), result);
+  }
   const double exact = std::ceil((to - from) / by);
   constexpr double kMost = 9.0e18;
-  FASTNN_CHECK(exact < kMost, ErrorKind::Runtime, "arange: invalid size, possible overflow");
+  FASTNN_CHECK(exact < kMost, ErrorKind::Runtime, "invalid size, possible overflow?");
   std::int64_t count = static_cast<std::int64_t>(exact);
   if (!floating) {
     const std::int64_t span = end.i - start.i;

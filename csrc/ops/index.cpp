@@ -479,6 +479,11 @@ Tensor scatter_reduced(const Tensor& input, std::int64_t dim, const Tensor& inde
   return scattered("scatter", input, dim, index_tensor, src, ScatterMode::Multiply);
 }
 
+Tensor scatter_value_reduced(const Tensor& input, std::int64_t dim, const Tensor& index_tensor, const Scalar& value,
+                             std::string_view reduce) {
+  return scatter_reduced(input, dim, index_tensor, scalar_source(input, index_tensor, value), reduce);
+}
+
 // Every index of every dimension, one row an element.
 template <class T>
 void collect_nonzero(const Tensor& input, std::vector<std::int64_t>& places) {
@@ -646,6 +651,8 @@ FASTNN_OPS(index) {
   op("scatter(Tensor input, int dim, Tensor index, Scalar value) -> Tensor", &scatter_value,
      op_fn | op_method | op_inplace | op_out);
   op("scatter(Tensor input, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor", &scatter_reduced,
+     op_fn | op_method | op_inplace | op_out);
+  op("scatter(Tensor input, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor", &scatter_value_reduced,
      op_fn | op_method | op_inplace | op_out);
   op("scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor", &scatter_add,
      op_fn | op_method | op_inplace | op_out);

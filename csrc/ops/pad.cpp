@@ -1,6 +1,7 @@
 #include "ops/pad.h"
 
 #include "autograd/record.h"
+#include "ops/copy.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
 #include "ops/index.h"
@@ -67,7 +68,7 @@ Tensor constant_pad(const Tensor& input, IntSpan pad, double value) {
     source = narrow(source, dim, first, kept);
     inside_start[dim] = std::max<std::int64_t>(before, 0);
   }
-  Tensor out = full(sizes, Scalar(value), input.dtype());
+  Tensor out = in_format_of(input, full(sizes, Scalar(value), input.dtype()));
   if (source.numel() > 0) {
     std::int64_t offset = out.storage_offset();
     for (int d = 0; d < out.ndim(); ++d) offset += inside_start[d] * out.strides()[d];

@@ -5,6 +5,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/copy.h"
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 #include "ops/shape.h"
@@ -91,6 +92,7 @@ Tensor pick(const Tensor& input, const Tensor& indices, const SharedWindows& win
   const Tensor x = dense(input);
   count_launch();
   table().pick(out.view(), x.view(), indices.view(), windows->geometry());
+  out = in_format_of(input, out);
   if (needs_grad(input)) {
     record("MaxPoolDoubleBackward", out, {&input},
            [indices, windows](const Tensor& g, Slots& d) { d[0] = place(g, indices, windows); });
@@ -103,6 +105,7 @@ Tensor place(const Tensor& values, const Tensor& indices, const SharedWindows& w
   const Tensor v = dense(values);
   count_launch();
   table().place(out.view(), v.view(), indices.view(), windows->geometry());
+  out = in_format_of(values, out);
   if (needs_grad(values)) {
     record("MaxPoolBackwardBackward", out, {&values},
            [indices, windows](const Tensor& g, Slots& d) { d[0] = pick(g, indices, windows); });
@@ -117,6 +120,7 @@ Tensor spread(const char* node, const Tensor& values, const SharedWindows& windo
   const Tensor v = dense(values);
   count_launch();
   table().spread(out.view(), v.view(), windows->geometry());
+  out = in_format_of(values, out);
   if (needs_grad(values)) {
     record("AvgPoolBackwardBackward", out, {&values},
            [node, windows](const Tensor& g, Slots& d) { d[0] = mean_of(node, g, windows); });
@@ -129,6 +133,7 @@ Tensor mean_of(const char* node, const Tensor& input, const SharedWindows& windo
   const Tensor x = dense(input);
   count_launch();
   table().mean(out.view(), x.view(), windows->geometry());
+  out = in_format_of(input, out);
   if (needs_grad(input)) {
     record(node, out, {&input}, [node, windows](const Tensor& g, Slots& d) { d[0] = spread(node, g, windows); });
   }
@@ -138,15 +143,16 @@ Tensor mean_of(const char* node, const Tensor& input, const SharedWindows& windo
 std::tuple<Tensor, Tensor> largest(const char* node, const Tensor& input, const SharedWindows& windows) {
   const Dims sizes = windows->out_sizes();
   Tensor out = Tensor::empty(sizes, input.dtype());
-  Tensor indices = Tensor::empty(sizes, DType::Int64);
+  const Tensor places = Tensor::empty(sizes, DType::Int64);
   const Tensor x = dense(input);
   count_launch();
-  table().largest(out.view(), indices.view(), x.view(), windows->geometry());
+  table().largest(out.view(), places.view(), x.view(), windows->geometry());
+  out = in_format_of(input, out);
+  Tensor indices = in_format_of(input, places);
   if (needs_grad(input)) {
-    record_outputs(node, {&out, &indices}, {&input},
-                   [si = save(indices), windows](std::span<const Tensor> g, Slots& d) {
-                     if (g[0].defined()) d[0] = place(g[0], si.get(), windows);
-                   });
+    record_outputs(node, {&out, &indices}, {&input}, [si = save(places), windows](std::span<const Tensor> g, Slots& d) {
+      if (g[0].defined()) d[0] = place(g[0], si.get(), windows);
+    });
   }
   return {out, indices};
 }

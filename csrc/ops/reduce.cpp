@@ -232,10 +232,10 @@ Tensor complex_prod(const Tensor& input, std::optional<std::int64_t> dim, bool k
   const bool all_dims = !dim || input.ndim() == 0;
   Tensor x = all_dims ? reshape(input, Dims{-1}) : input;
   const int at = all_dims ? 0 : wrap_dim(*dim, input.ndim(), "prod");
-  Dims sizes = x.sizes();
-  if (sizes[at] == 0) {
+  if (x.sizes()[at] == 0) {
+    Dims sizes = x.sizes();
     sizes[at] = 1;
-    x = Tensor::full(sizes, 1, input.dtype());
+    x = cat(std::array{x, Tensor::full(sizes, 1, input.dtype())}, at);
   }
   while (x.sizes()[at] > 1) {
     const std::int64_t half = x.sizes()[at] / 2;
@@ -297,6 +297,9 @@ namespace {
 Tensor extreme(const char* op, const char* name, Reduction kernel, const Tensor& input, OptionalDims dim,
                bool keepdim) {
   const ReduceDims dims(input, dim, op);
+  FASTNN_CHECK(input.numel() > 0 || (dim && !dim->empty()), ErrorKind::Runtime, op,
+               "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+               "'dim' argument.");
   check_not_empty(op, dims);
   Tensor out = reduce(op, kernel, input, dims, keepdim, input.dtype());
   if (needs_grad(input)) {
@@ -308,9 +311,6 @@ Tensor extreme(const char* op, const char* name, Reduction kernel, const Tensor&
 }
 
 Tensor extreme_of_all(const char* op, const char* name, Reduction kernel, const Tensor& input) {
-  FASTNN_CHECK(input.numel() > 0, ErrorKind::Runtime, op,
-               "(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-               "'dim' argument.");
   return extreme(op, name, kernel, input, std::nullopt, false);
 }
 

@@ -5,6 +5,7 @@
 
 #include "autograd/record.h"
 #include "kernels/table.h"
+#include "ops/copy.h"
 #include "ops/elementwise.h"
 #include "ops/registry.h"
 
@@ -73,6 +74,7 @@ Tensor resample(const Tensor& input, const SharedPlan& plan) {
   if (LaunchCount::counting) ++LaunchCount::value;
   const ResampleKernels& table = *kernels().resample;
   (input.dtype() == DType::UInt8 ? table.bytes : table.floating)(out.view(), x.view(), shape);
+  out = in_format_of(input, out);
   if (needs_grad(input)) {
     record(plan->node, out, {&input}, [plan](const Tensor& g, Slots& d) { d[0] = resample(g, transposed(*plan)); });
   }

@@ -1,5 +1,6 @@
 #include "ops/scan.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <vector>
@@ -140,9 +141,22 @@ std::tuple<Tensor, Tensor> running_extreme(const char* op, const char* name, Sca
   return {values, indices};
 }
 
+// Of complex numbers one after the other: the order decides which of the logarithms it is.
+Tensor complex_sums_of_exponentials(const Tensor& log_terms, int dim, bool reverse) {
+  if (log_terms.ndim() == 0 || log_terms.numel() == 0) return clone(log_terms);
+  const std::int64_t n = log_terms.sizes()[dim];
+  std::vector<Tensor> parts;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const Tensor next = narrow(log_terms, dim, reverse ? n - 1 - i : i, 1);
+    parts.push_back(i == 0 ? next : logaddexp(parts.back(), next));
+  }
+  if (reverse) std::reverse(parts.begin(), parts.end());
+  return cat(parts, dim);
+}
+
 // log of the running sum of exp(log_terms)
 Tensor sums_of_exponentials(const Tensor& log_terms, int dim, bool reverse) {
-  if (log_terms.is_complex()) return composed_scan(log_terms, dim, reverse, &logaddexp);
+  if (log_terms.is_complex()) return complex_sums_of_exponentials(log_terms, dim, reverse);
   Tensor out = run_scan(table().logcumsumexp, log_terms, dim, reverse);
   if (needs_grad(log_terms)) {
     const char* name = reverse ? "LogcumsumexpReversedBackward0" : "LogcumsumexpBackward0";

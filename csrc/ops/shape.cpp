@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/record.h"
+#include "ops/copy.h"
 #include "ops/elementwise.h"
 #include "ops/factory.h"
 #include "ops/index.h"
@@ -409,7 +410,9 @@ Tensor cat(TensorList tensors, std::int64_t dim) {
     }
     sizes[at] += tensor.sizes()[at];
   }
-  Tensor out = Tensor::empty(sizes, dtype);
+  const auto in_order =
+      std::ranges::find_if(tensors, [](const Tensor& tensor) { return tensor.ndim() >= 4 && tensor.is_contiguous(); });
+  Tensor out = in_order == tensors.end() ? empty_in_format_of(*first, sizes, dtype) : Tensor::empty(sizes, dtype);
   Dims starts;
   {
     const GradModeGuard no_grad(false);

@@ -225,7 +225,7 @@ OpResult unique_result(const Unique& found, bool inverse, bool counts) {
 // Elements along `dim` as rows of a matrix; equal rows are found by numbering them column by column.
 Tensor number_rows(const Tensor& input, int dim) {
   const std::int64_t n = input.sizes()[dim];
-  const Tensor rows = reshape(transpose(input, 0, dim), {{n, n == 0 ? 0 : input.numel() / n}});
+  const Tensor rows = reshape(movedim(input, Dims{dim}, Dims{0}), {{n, n == 0 ? 0 : input.numel() / n}});
   Tensor number = zeros({{n}}, DType::Int64);
   for (std::int64_t c = 0; c < rows.sizes()[1]; ++c) {
     const auto [values, order] = sort(contiguous(select(rows, 1, c)), 0, false);

@@ -5,6 +5,7 @@ from typing import Any
 from fastnn import (
     accelerator as accelerator,
     amp as amp,
+    ao as ao,
     autograd as autograd,
     backends as backends,
     compiler as compiler,
@@ -653,6 +654,36 @@ from fastnn._lowrank import (
     pca_lowrank as pca_lowrank,
     svd_lowrank as svd_lowrank,
 )
+from fastnn._numbered import (
+    adaptive_max_pool1d as adaptive_max_pool1d,
+    affine_grid_generator as affine_grid_generator,
+    alpha_dropout as alpha_dropout,
+    alpha_dropout_ as alpha_dropout_,
+    bilinear as bilinear,
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    convolution as convolution,
+    cosine_embedding_loss as cosine_embedding_loss,
+    ctc_loss as ctc_loss,
+    embedding_bag as embedding_bag,
+    embedding_renorm_ as embedding_renorm_,
+    feature_alpha_dropout as feature_alpha_dropout,
+    feature_alpha_dropout_ as feature_alpha_dropout_,
+    feature_dropout as feature_dropout,
+    feature_dropout_ as feature_dropout_,
+    frobenius_norm as frobenius_norm,
+    from_file as from_file,
+    grid_sampler as grid_sampler,
+    grid_sampler_2d as grid_sampler_2d,
+    grid_sampler_3d as grid_sampler_3d,
+    hinge_embedding_loss as hinge_embedding_loss,
+    instance_norm as instance_norm,
+    kl_div as kl_div,
+    margin_ranking_loss as margin_ranking_loss,
+    max_pool1d_with_indices as max_pool1d_with_indices,
+    nuclear_norm as nuclear_norm,
+    poisson_nll_loss as poisson_nll_loss,
+    triplet_margin_loss as triplet_margin_loss,
+)
 from fastnn._products import (
     chain_matmul as chain_matmul,
     einsum as einsum,
@@ -676,6 +707,7 @@ from fastnn._statistics import (
     vander as vander,
 )
 from fastnn._switches import (
+    AcceleratorError as AcceleratorError,
     Event as Event,
     Stream as Stream,
     SymBool as SymBool,
@@ -686,6 +718,7 @@ from fastnn._switches import (
     get_device_module as get_device_module,
     get_float32_matmul_precision as get_float32_matmul_precision,
     get_num_interop_threads as get_num_interop_threads,
+    init_num_threads as init_num_threads,
     is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled,
     is_distributed as is_distributed,
     is_vulkan_available as is_vulkan_available,
@@ -710,10 +743,23 @@ from fastnn._tensor_str import (
     set_printoptions as set_printoptions,
 )
 from fastnn._tensor_types import (
+    BFloat16Tensor as BFloat16Tensor,
+    BoolTensor as BoolTensor,
+    ByteTensor as ByteTensor,
+    CharTensor as CharTensor,
+    DoubleTensor as DoubleTensor,
+    FloatTensor as FloatTensor,
+    HalfTensor as HalfTensor,
+    IntTensor as IntTensor,
+    LongTensor as LongTensor,
+    ShortTensor as ShortTensor,
     set_default_tensor_type as set_default_tensor_type,
 )
-from fastnn.amp.autocast_mode import (
+from fastnn.amp import (
+    GradScaler as GradScaler,
     autocast as autocast,
+)
+from fastnn.amp.autocast_mode import (
     autocast_decrement_nesting as autocast_decrement_nesting,
     autocast_increment_nesting as autocast_increment_nesting,
     clear_autocast_cache as clear_autocast_cache,
@@ -730,8 +776,8 @@ from fastnn.amp.autocast_mode import (
     set_autocast_enabled as set_autocast_enabled,
     set_autocast_gpu_dtype as set_autocast_gpu_dtype,
 )
-from fastnn.amp.grad_scaler import (
-    GradScaler as GradScaler,
+from fastnn.autograd.anomaly_mode import (
+    set_anomaly_enabled as set_anomaly_enabled,
 )
 from fastnn.autograd.grad_mode import (
     enable_grad as enable_grad,
@@ -742,24 +788,18 @@ from fastnn.autograd.grad_mode import (
 from fastnn.compiler import (
     compile as compile,
 )
-from fastnn.func._vmap import (
+from fastnn.func import (
     vmap as vmap,
 )
-from fastnn.nn._functional.activation import (
-    prelu as prelu,
-    rrelu as rrelu,
-)
-from fastnn.nn._functional.distance import (
+from fastnn.nn.functional import (
+    channel_shuffle as channel_shuffle,
     cosine_similarity as cosine_similarity,
     pairwise_distance as pairwise_distance,
     pdist as pdist,
-)
-from fastnn.nn._functional.vision import (
-    channel_shuffle as channel_shuffle,
     pixel_shuffle as pixel_shuffle,
     pixel_unshuffle as pixel_unshuffle,
-)
-from fastnn.nn.functional import (
+    prelu as prelu,
+    rrelu as rrelu,
     rrelu_ as rrelu_,
 )
 from fastnn.random import (
@@ -770,7 +810,7 @@ from fastnn.random import (
     seed as seed,
     set_rng_state as set_rng_state,
 )
-from fastnn.serialization._api import (
+from fastnn.serialization import (
     load as load,
     save as save,
 )
@@ -779,25 +819,20 @@ from fastnn.storage import (
     BoolStorage as BoolStorage,
     ByteStorage as ByteStorage,
     CharStorage as CharStorage,
+    ComplexDoubleStorage as ComplexDoubleStorage,
+    ComplexFloatStorage as ComplexFloatStorage,
     DoubleStorage as DoubleStorage,
     FloatStorage as FloatStorage,
     HalfStorage as HalfStorage,
     IntStorage as IntStorage,
     LongStorage as LongStorage,
     ShortStorage as ShortStorage,
+    Storage as Storage,
+    StorageBase as StorageBase,
     TypedStorage as TypedStorage,
 )
 
-BFloat16Tensor: Any
-BoolTensor: Any
-ByteTensor: Any
-CharTensor: Any
-DoubleTensor: Any
-FloatTensor: Any
-HalfTensor: Any
-IntTensor: Any
-LongTensor: Any
-ShortTensor: Any
+__all__: list[str]
 __version__: builtins.str
 chalf: Any
 classes: Any
@@ -809,6 +844,10 @@ float8_e4m3fnuz: Any
 float8_e5m2: Any
 float8_e5m2fnuz: Any
 float8_e8m0fnu: Any
+has_lapack: builtins.bool
+has_mkl: builtins.bool
+has_openmp: builtins.bool
+has_spectral: builtins.bool
 inf: builtins.float
 int1: Any
 int2: Any
@@ -818,6 +857,7 @@ int5: Any
 int6: Any
 int7: Any
 jagged: Any
+legacy_contiguous_format: Any
 nan: builtins.float
 newaxis: None
 ops: Any

@@ -42,6 +42,7 @@ _OTHER_NAMES = {
     "torch.distributed.checkpoint.state_dict": "fastnn.distributed.checkpoint",
     "torch.distributed.distributed_c10d": "fastnn.distributed",
     "torch.distributed.fsdp.fully_sharded_data_parallel": "fastnn.distributed.fsdp",
+    "torch.distributed.nn.functional": "fastnn.distributed.nn",
     "torch.distributed.tensor._utils": "fastnn.distributed.tensor",
     "torch.distributed.tensor.parallel": "fastnn.distributed.tensor",
     "torch.distributed.tensor.placement_types": "fastnn.distributed.tensor",

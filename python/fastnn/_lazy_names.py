@@ -1,46 +1,75 @@
-"""Names of the top level that are loaded when first used: name -> module of fastnn."""
+"""Names of packages that are loaded when first used: `import fastnn` loads the core alone."""
 
 from __future__ import annotations
 
-__all__ = ["LAZY_NAMES"]
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-_BY_MODULE = {
-    "_alias": "install_as_torch",
-    "_ops": "classes ops",
-    "_switches": """
-        Event
-        Stream SymBool SymFloat SymInt
-        cdouble cfloat chalf compiled_with_cxx11_abi
-        complex128 complex32 complex64 float4_e2m1fn_x2 float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz
-        float8_e8m0fnu get_deterministic_debug_mode get_device_module get_float32_matmul_precision
-        get_num_interop_threads int1 int2 int3 int4 int5 int6 int7 is_deterministic_algorithms_warn_only_enabled
-        is_distributed is_vulkan_available is_warn_always_enabled jagged qint32 qint8 quantize_per_channel
-        quantize_per_tensor quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 set_deterministic_debug_mode
-        set_float32_matmul_precision set_num_interop_threads set_warn_always sparse_bsc sparse_bsr
-        sparse_compressed_tensor sparse_coo_tensor sparse_csc sparse_csr sparse_csr_tensor sym_float sym_int sym_max
-        sym_min sym_not uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7
-    """,
-    "_tensor_str": "set_printoptions",
-    "amp": "GradScaler autocast",
-    "amp.autocast_mode": """
-        autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache get_autocast_cpu_dtype
-        get_autocast_dtype get_autocast_gpu_dtype is_autocast_cache_enabled is_autocast_cpu_enabled
-        is_autocast_enabled set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled
-        set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype
-    """,
-    "_spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
-    "_lowrank": "pca_lowrank svd_lowrank",
-    "compiler": "compile",
-    "func": "vmap",
-    "nn.functional": """
-        channel_shuffle cosine_similarity pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu rrelu rrelu_
-    """,
-    "nn.utils.weight_norm": "_weight_norm",
-    "random": "default_generator fork_rng get_rng_state initial_seed manual_seed seed set_rng_state",
-    "serialization": "load save",
-    "storage": """
-        BFloat16Storage BoolStorage ByteStorage CharStorage DoubleStorage FloatStorage HalfStorage IntStorage
-        LongStorage ShortStorage TypedStorage
-    """,
-}
-LAZY_NAMES = {name: module for module, names in _BY_MODULE.items() for name in names.split()}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["export_lazily"]
+
+
+def _own_dict(module: ModuleType) -> dict[str, Any]:
+    """What is loaded in a module, where ``__dict__`` would load it all."""
+    own: dict[str, Any] = vars(ModuleType)["__dict__"].__get__(module)
+    return own
+
+
+class _LazyPackage(ModuleType):
+    """A package whose ``__dict__`` has all names, as if they had been loaded with it: ``optim.__dict__["SGD"]``."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        for name in self.__dir__():
+            getattr(self, name)
+        return _own_dict(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Loading a module does not hide the function that has its name, as ``autograd.gradcheck`` does."""
+        if isinstance(value, ModuleType) and _own_dict(self)["_places"].get(name) == f".{name}":
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+def export_lazily(package: str, names: Mapping[str, str], submodules: str = "", *, plain: bool = False) -> None:
+    """Let a package have names and submodules that are loaded when first used.
+
+    Its ``__init__.pyi``, which `python -m fastnn._stubgen` writes, tells type checkers of them.
+
+    Args:
+        package: its name; this is called while it is loaded.
+        names: what to export of which of its modules.
+        submodules: modules to export as well; those of `names` are found, too, but not exported.
+        plain: whether it stays a plain module, in which the interpreter finds names fastest, but whose ``__dict__``
+            has only what has been used.
+    """
+    module = sys.modules[package]
+    loaded = vars(module)
+    places = {name: f".{place}" for place, listed in names.items() for name in listed.split()}
+    exported = submodules.split()
+    modules = {*exported, *(place for place in names if "." not in place)}
+
+    def __getattr__(name: str) -> Any:
+        if name in places:
+            value = loaded[name] = getattr(importlib.import_module(places[name], package), name)
+            return value
+        if name in modules:
+            return importlib.import_module(f".{name}", package)
+        from ._missing import missing_attribute
+
+        return missing_attribute(package.replace("fastnn", "torch", 1))(name)
+
+    def __dir__() -> list[str]:
+        return sorted({*loaded, *modules, *places})
+
+    loaded.update(__getattr__=__getattr__, __dir__=__dir__, _places=places)
+    for name in places:  # a function of the core that another one wraps
+        loaded.pop(name, None)
+    public = {name for name in (*places, *exported) if not name.startswith("_")}
+    loaded["__all__"] = sorted({*loaded.get("__all__", ()), *public})
+    if not plain:
+        module.__class__ = _LazyPackage

@@ -60,6 +60,8 @@ _Index: TypeAlias = builtins.int | slice | EllipsisType | Tensor | Sequence[Any]
 
 # Submodules of the extension that Python modules of the same name export. (`nn.functional` lists its names itself.)
 NAMESPACES = ("linalg", "special")
+# Packages that are a table of names (_lazy_names.py).
+LAZY_PACKAGES = ("autograd", "nn", "nn.modules", "nn.parallel", "nn.utils", "optim", "utils")
 
 # --- types -----------------------------------------------------------------------------------------------------------
 
@@ -670,31 +672,35 @@ class _Empty:
     """Stands for a namespace without operations."""
 
 
-def _package_stub() -> str:
-    """The top level: the extension's public names, those of Python modules, and the submodules."""
-    import fastnn
+def _package_stub(package: str) -> str:
+    """A package that loads its names when they are first used: from the extension, from modules, and submodules."""
     from fastnn import _C
 
+    module = importlib.import_module(package)
+    places = module._places
     sources: dict[str, list[str]] = {}
-    constants = ["__version__: builtins.str"]
-    for name in dir(fastnn):
-        if name.startswith("_"):
+    constants = ["__version__: builtins.str"] if hasattr(module, "__version__") else []
+    for name in dir(module):
+        value = getattr(module, name)
+        if inspect.ismodule(value) and value.__name__ == f"{package}.{name}" and not name.startswith("_"):
+            sources.setdefault(package, []).append(name)
+        elif name not in module.__all__:
             continue
-        value = getattr(fastnn, name)
-        if inspect.ismodule(value):
-            sources.setdefault("fastnn", []).append(name)
         elif getattr(_C, name, _C) is value:
             sources.setdefault("fastnn._C", []).append(name)
-        elif callable(value) and value.__module__.startswith("fastnn"):
-            sources.setdefault(value.__module__, []).append(name)
-        elif value is not None and type(value).__module__ != "builtins":  # old tensor types, dtypes that are names
+        elif callable(value):
+            sources.setdefault(importlib.util.resolve_name(places[name], package), []).append(name)
+        elif value is not None and type(value).__module__ != "builtins":  # dtypes that are names
             constants.append(f"{name}: Any")
         else:
             constants.append(f"{name}: {'None' if value is None else f'builtins.{type(value).__name__}'}")
     lines = []
-    for module, names in sorted(sources.items()):
-        lines += [f"from {module} import (", *(f"    {name} as {name}," for name in sorted(names)), ")"]
-    return "\n".join([HEADER + "import builtins\nfrom typing import Any\n", *lines, "", *sorted(constants)]) + "\n"
+    for source, names in sorted(sources.items()):
+        lines += [f"from {source} import (", *(f"    {name} as {name}," for name in sorted(names)), ")"]
+    used = {"builtins": "import builtins", "Any": "from typing import Any"}
+    imports = [line for word, line in used.items() if any(word in constant for constant in constants)]
+    constants = ["__all__: list[str]", *sorted(constants)]
+    return "\n".join([HEADER.rstrip(), *imports, "", *lines, "", *constants]) + "\n"
 
 
 def stubs() -> dict[Path, str]:
@@ -704,7 +710,8 @@ def stubs() -> dict[Path, str]:
         StubError: if something is registered that cannot be typed.
     """
     folder = Path(__file__).parent
-    texts = {"_C": _extension_stub(), "__init__": _package_stub()}
+    texts = {"_C": _extension_stub(), "__init__": _package_stub("fastnn")}
+    texts |= {f"{name.replace('.', '/')}/__init__": _package_stub(f"fastnn.{name}") for name in LAZY_PACKAGES}
     texts |= {namespace: _namespace_stub(namespace) for namespace in NAMESPACES}
     return {folder / f"{name}.pyi": text for name, text in texts.items()}
 

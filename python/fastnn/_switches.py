@@ -81,6 +81,19 @@ globals().update(DTYPE_NAMES | {name: NamedLayout(name) for name in LAYOUT_NAMES
 _state: dict[str, Any] = {"matmul": "highest", "interop": 1, "warn_always": False, "warn_only": False}
 
 
+legacy_contiguous_format = _C.contiguous_format
+has_lapack = has_openmp = has_spectral = True
+has_mkl = False
+
+
+class AcceleratorError(RuntimeError):
+    """What a device other than the CPU raises, of which there is none."""
+
+
+def init_num_threads() -> None:
+    """Accepted for compatibility: threads start when they are first needed."""
+
+
 def set_float32_matmul_precision(precision: str) -> None:
     """Accepted for compatibility: products of float32 matrices are always computed in float32.
 

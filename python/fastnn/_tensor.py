@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
@@ -346,6 +348,49 @@ def is_same_size(self: Tensor, other: Tensor) -> bool:
     return self.shape == other.shape
 
 
+def dense_dim(self: Tensor) -> int:
+    """The number of dimensions, all of which are dense."""
+    return self.dim()
+
+
+def to_dense(self: Tensor, dtype: _C.dtype | None = None, *, masked_grad: bool = True) -> Tensor:
+    """The tensor itself, which is dense, or in another dtype."""
+    return self if dtype is None else self.to(dtype)
+
+
+def is_distributed(self: Tensor) -> bool:
+    """False: tensors are of this process alone."""
+    return False
+
+
+def prelu(self: Tensor, weight: Tensor) -> Tensor:
+    """:func:`fastnn.nn.functional.prelu`."""
+    from .nn.functional import prelu as function
+
+    return function(self, weight)
+
+
+def _reshaped(self: Tensor, sizes: tuple[int, ...], name: str) -> Tensor:
+    warnings.warn(f"non-inplace {name} is deprecated", stacklevel=3)
+    if math.prod(sizes) != self.numel():
+        raise RuntimeError(
+            f"requested resize to {'x'.join(map(str, sizes))} ({math.prod(sizes)} elements in total), but the given "
+            f"tensor has a size of {'x'.join(map(str, self.shape))} ({self.numel()} elements). autograd's resize can "
+            "only change the shape of a given tensor, while preserving the number of elements. "
+        )
+    return self.reshape(sizes)
+
+
+def resize(self: Tensor, *sizes: Any) -> Tensor:
+    """Deprecated: :meth:`reshape` without -1."""
+    return _reshaped(self, tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes, "resize")
+
+
+def resize_as(self: Tensor, tensor: Tensor) -> Tensor:
+    """Deprecated: :meth:`reshape_as`."""
+    return _reshaped(self, tuple(tensor.shape), "resize_as")
+
+
 def get_device(self: Tensor) -> int:
     """-1, the index of the CPU."""
     return -1
@@ -561,6 +606,12 @@ def _install() -> None:
         "is_pinned": is_pinned,
         "is_shared": is_shared,
         "is_same_size": is_same_size,
+        "dense_dim": dense_dim,
+        "to_dense": to_dense,
+        "is_distributed": is_distributed,
+        "prelu": prelu,
+        "resize": resize,
+        "resize_as": resize_as,
         "__torch_function__": classmethod(_torch_function),
     }
     for name, dtype in (

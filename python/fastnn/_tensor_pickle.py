@@ -5,7 +5,6 @@ Tensors over one storage share it again after a round trip, within one ``pickle.
 
 from __future__ import annotations
 
-import pickle
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
@@ -28,6 +27,8 @@ class _StorageHandle:
         self.dtype_name = dtype_name
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        import pickle
+
         from .serialization import _memory
 
         data = _memory.storage_bytes(self.storage)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fastnn._C import Tensor
 
-__all__ = ["ExceptionWrapper", "classproperty"]
+__all__ = ["ExceptionWrapper", "classproperty", "set_module"]
 
 
 class KeyErrorMessage(str):
@@ -52,6 +52,13 @@ class ExceptionWrapper:
         except Exception:
             raise RuntimeError(message) from None  # its constructor wants other arguments
         raise exception
+
+
+def set_module(obj: Any, mod: str) -> None:
+    """Say in which module an object is defined."""
+    if not isinstance(mod, str):
+        raise TypeError("The mod argument should be a string")
+    obj.__module__ = mod
 
 
 class classproperty:

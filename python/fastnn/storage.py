@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TypedStorage", "UntypedStorage"]
 
+StorageBase = UntypedStorage
+
 
 def from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
     """The bytes of a file, mapped into memory.
@@ -153,7 +155,9 @@ ShortStorage = _typed("ShortStorage", _C.int16)
 IntStorage = _typed("IntStorage", _C.int32)
 LongStorage = _typed("LongStorage", _C.int64)
 HalfStorage = _typed("HalfStorage", _C.float16)
-FloatStorage = _typed("FloatStorage", _C.float32)
+Storage = FloatStorage = _typed("FloatStorage", _C.float32)
 DoubleStorage = _typed("DoubleStorage", _C.float64)
 BFloat16Storage = _typed("BFloat16Storage", _C.bfloat16)
 BoolStorage = _typed("BoolStorage", _C.bool)
+ComplexFloatStorage = _typed("ComplexFloatStorage", _C.complex64)
+ComplexDoubleStorage = _typed("ComplexDoubleStorage", _C.complex128)

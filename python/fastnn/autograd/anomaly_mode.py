@@ -9,7 +9,12 @@ from fastnn import _C
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["detect_anomaly", "set_detect_anomaly"]
+__all__ = ["detect_anomaly", "set_anomaly_enabled", "set_detect_anomaly"]
+
+
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode; see :class:`set_detect_anomaly`."""
+    _C._set_anomaly_enabled(mode, check_nan)
 
 
 class set_detect_anomaly:

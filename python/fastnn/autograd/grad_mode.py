@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "set_multithreading_enabled"]
+__all__ = [
+    "enable_grad",
+    "enforce_grad_layout_policy",
+    "inference_mode",
+    "no_grad",
+    "set_grad_enabled",
+    "set_multithreading_enabled",
+]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -214,3 +221,10 @@ class set_multithreading_enabled(_ModeContext):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+class enforce_grad_layout_policy(set_multithreading_enabled):
+    """Accepted for compatibility: gradients of leaves always have the strides of the leaf."""
+
+    def __init__(self, enable: bool = True) -> None:
+        super().__init__(enable)

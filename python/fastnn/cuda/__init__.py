@@ -11,6 +11,7 @@ from .._no_accelerator import NoAccelerator, NoDevice, StandIn
 
 _none = NoAccelerator("CUDA")
 
+_initialized = False
 has_half = True
 has_magma = False
 default_generators: tuple[Any, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any
 
 from .. import amp as _amp
@@ -44,3 +45,7 @@ custom_bwd = functools.partial(_amp.custom_bwd, device_type="cuda")
 def amp_definitely_not_available() -> bool:
     """True."""
     return True
+
+
+# PyTorch has a module for each of the two classes.
+autocast_mode = grad_scaler = sys.modules[__name__]

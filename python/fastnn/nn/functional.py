@@ -21,6 +21,7 @@ from ._functional.activation import (
 from ._functional.attention import multi_head_attention_forward
 from ._functional.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from ._functional.folding import fold, unfold
+from ._functional.linear_cross_entropy import linear_cross_entropy
 from ._functional.loss import (
     cosine_embedding_loss,
     gaussian_nll_loss,
@@ -383,6 +384,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

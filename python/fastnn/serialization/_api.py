@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 
-from . import _memory, _zip
+from . import _legacy, _memory, _zip
 from ._errors import CheckpointError
 from ._files import is_path, open_source, writing
 from ._pickler import Pickler
@@ -28,7 +28,6 @@ _FOLDER = "archive"
 _FORMAT_VERSION = "3"
 _READABLE_VERSIONS = range(1, 11)
 _PICKLE_PROTOCOL = 2
-_LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that PyTorch before 1.6 puts first
 _SAFETENSORS_SUFFIX = ".safetensors"
 
 
@@ -149,6 +148,10 @@ def load(
             from .safetensors import read
 
             return read(source, mmap=source.mappable if mmap is None else mmap)
+        if head[2:].startswith(_legacy.MAGIC):
+            if mmap:
+                raise RuntimeError("load: mmap=True needs a file in the zip format; torch.save writes it by default")
+            return _legacy.load(source, relocate)
         raise _unknown_format(source, head)
 
 
@@ -237,11 +240,10 @@ def _small(source: Source, records: dict[str, _zip.Record], name: str, default: 
 
 
 def _unknown_format(source: Source, head: bytes) -> Exception:
-    legacy = "It was saved by PyTorch before 1.6 or without the zip format: load it in PyTorch and torch.save it again."
-    if _LEGACY_MAGIC in head:
-        return CheckpointError(f"load: {source.name} has PyTorch's legacy format, which is not read. {legacy}")
     if source.size > 262 and source.read(257, 5) == b"ustar":
-        return CheckpointError(f"load: {source.name} is a tar archive, PyTorch's oldest format. {legacy}")
+        return CheckpointError(
+            f"load: {source.name} is a tar archive, PyTorch's oldest format: load it in PyTorch and torch.save it again"
+        )
     if head.startswith(b"\x80"):
         return UnpicklingError(
             f"load: {source.name} is a plain pickle. fastnn.load reads files of fastnn.save and torch.save, and "

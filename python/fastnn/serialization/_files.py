@@ -58,12 +58,19 @@ class Source:
 
     def map(self, offset: int, length: int) -> memoryview:
         """The bytes from ``offset`` on as private, copy-on-write memory of the file."""
+        self._seek(offset, length)
+        return memoryview(self._mapped())[offset : offset + length]
+
+    def whole(self) -> bytes | mmap:
+        """All bytes, mapped if that is possible."""
+        return self._mapped() if self.mappable else self.read(0, self.size)
+
+    def _mapped(self) -> mmap:
         from mmap import ACCESS_COPY, mmap
 
-        self._seek(offset, length)
         if self._map is None:
             self._map = mmap(self._file.fileno(), 0, access=ACCESS_COPY)
-        return memoryview(self._map)[offset : offset + length]
+        return self._map
 
     def check(self, offset: int, length: int) -> None:
         """Raise unless the file has these bytes."""

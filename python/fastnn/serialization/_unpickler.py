@@ -21,6 +21,7 @@ from ._keys import is_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from mmap import mmap
 
     from fastnn._C import Tensor
 
@@ -96,11 +97,12 @@ class Unpickler:
     Args:
         data: the stream.
         load_storage: gives the flat tensor over a storage, from its key, dtype, size in bytes and location.
+        position: where in the data the stream begins; after :meth:`load`, where it ended.
     """
 
-    def __init__(self, data: bytes, load_storage: LoadStorage) -> None:
+    def __init__(self, data: bytes | mmap, load_storage: LoadStorage, position: int = 0) -> None:
         self._data = data
-        self._position = 0
+        self.position = position
         self._load_storage = load_storage
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
@@ -133,24 +135,24 @@ class Unpickler:
     # -- stream and stack -----------------------------------------------------------------------------------------
 
     def _error(self, why: str) -> UnpicklingError:
-        return UnpicklingError(f"load: the pickle stream is damaged or hostile near byte {self._position}: {why}")
+        return UnpicklingError(f"load: the pickle stream is damaged or hostile near byte {self.position}: {why}")
 
     def _take(self, length: int) -> bytes:
-        end = self._position + length
+        end = self.position + length
         if end > len(self._data):
             raise self._error("it ends too early")
-        part = self._data[self._position : end]
-        self._position = end
+        part = self._data[self.position : end]
+        self.position = end
         return part
 
     def _number(self, layout: struct.Struct) -> Any:
         return layout.unpack(self._take(layout.size))[0]
 
     def _line(self) -> str:
-        end = self._data.find(b"\n", self._position)
+        end = self._data.find(b"\n", self.position)
         if end < 0:
             raise self._error("it ends too early")
-        part = self._take(end + 1 - self._position)[:-1]
+        part = self._take(end + 1 - self.position)[:-1]
         return self._decode(part)
 
     def _decode(self, part: bytes) -> str:
@@ -323,6 +325,8 @@ class Unpickler:
 
     def _persistent(self) -> None:
         identity = self._pop()
+        if type(identity) is tuple and len(identity) == 6 and identity[5] is None:
+            identity = identity[:5]  # the legacy format says here whether the storage is part of another one
         if type(identity) is not tuple or len(identity) != 5 or identity[0] != "storage":
             raise self._error("a storage is not described as PyTorch does")
         _, kind, key, location, numel = identity

@@ -23,9 +23,11 @@ __all__ = [
     "checkpoint",
     "checkpoint_sequential",
     "detach_variable",
+    "get_device_states",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]
 
 
@@ -75,6 +77,30 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     if not isinstance(inputs, tuple):
         raise RuntimeError(f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}")
     return tuple(one.detach().requires_grad_(one.requires_grad) if isinstance(one, Tensor) else one for one in inputs)
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
+    """The accelerators that the tensors are on, and the states of their random generators: there are none.
+
+    Args:
+        args: arguments of a function that is called again in the backward pass.
+
+    Example:
+        >>> import fastnn
+        >>> fastnn.utils.checkpoint.get_device_states(fastnn.ones(2))
+        ([], [])
+    """
+    return [], []
+
+
+def set_device_states(devices: Any, states: Any, *, device_type: str | None = None) -> None:
+    """Give the random generators of accelerators the states of :func:`get_device_states`: nothing to do.
+
+    Args:
+        devices: their numbers.
+        states: a state for each.
+        device_type: their kind.
+    """
 
 
 class _Surroundings:

@@ -6,12 +6,15 @@ import enum
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import flex_attention
+from ..._lazy_names import export_lazily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SDPBackend", "flex_attention", "sdpa_kernel"]
+    from . import flex_attention as flex_attention
+
+__all__ = ["SDPBackend", "sdpa_kernel"]
+export_lazily(__name__, {}, "flex_attention")
 
 
 class SDPBackend(enum.IntEnum):

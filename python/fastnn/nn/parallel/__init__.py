@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from .data_parallel import DataParallel, data_parallel
-from .distributed import DistributedDataParallel
-from .parallel_apply import parallel_apply
-from .replicate import replicate
-from .scatter_gather import gather, scatter
+from ..._lazy_names import export_lazily
 
-__all__ = [
-    "DataParallel",
-    "DistributedDataParallel",
-    "data_parallel",
-    "gather",
-    "parallel_apply",
-    "replicate",
-    "scatter",
-]
+export_lazily(
+    __name__,
+    {
+        "data_parallel": "DataParallel data_parallel",
+        "distributed": "DistributedDataParallel",
+        "parallel_apply": "parallel_apply",
+        "replicate": "replicate",
+        "scatter_gather": "gather scatter",
+    },
+)
