@@ -365,8 +365,8 @@ py::object placed(Tensor tensor, const py::object& device, const char* op) {
   return is_meta ? py::object(py::module_::import("fastnn._meta").attr("without_values")(made)) : made;
 }
 
-py::object make_tensor(const py::object& data, std::optional<DType> dtype, const py::object& device,
-                       bool requires_grad, bool pin_memory) {
+py::object make_tensor(const py::object& data, std::optional<DType> dtype, const py::object& device, bool requires_grad,
+                       bool pin_memory) {
   (void)pin_memory;
   if (is_tensor(data.ptr())) {
     if (PyErr_WarnEx(PyExc_UserWarning,

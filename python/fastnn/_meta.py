@@ -221,7 +221,15 @@ class MetaTensor(Tensor):
         dtype = _parse_to(args, names["device"], names["dtype"], names["other"])[0]
         return self if dtype in (None, self.dtype) else _place(MetaTensor, dtype, self.shape, self.stride())
 
-    cpu = cuda = numpy = __array__ = __reduce_ex__ = _no_data
+    cpu = cuda = __reduce_ex__ = _no_data
+
+    def numpy(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """An error: there are no values."""
+        raise TypeError(
+            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+        )
+
+    __array__ = numpy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
