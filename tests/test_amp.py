@@ -7,6 +7,7 @@ import pickle
 import warnings
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 import fastnn
@@ -271,3 +272,91 @@ def test_half_precision_gradients_are_refused():
     scaler.scale(parameter.float().sum()).backward()
     with pytest.raises(ValueError, match="FP16"):
         scaler.unscale_(optimizer)
+
+
+# --- functions and layers that are written in Python -----------------------------------------------------------------
+
+COMPOSED = {
+    "l1": lambda F, x: F.l1_loss(x, x.flip(0)),
+    "smooth l1": lambda F, x: F.smooth_l1_loss(x, x.flip(0), beta=0.5),
+    "huber": lambda F, x: F.huber_loss(x, x.flip(0)),
+    "kl": lambda F, x: F.kl_div(x, x.exp(), reduction="sum"),
+    "poisson": lambda F, x: F.poisson_nll_loss(x, x.exp()),
+    "cosine": lambda F, x: F.cosine_embedding_loss(x, x.flip(1), (x[:, 0] > 0) * 2.0 - 1),
+    "ranking": lambda F, x: F.margin_ranking_loss(x, x.flip(0), x.sign()),
+    "hinge": lambda F, x: F.hinge_embedding_loss(x, x.sign()),
+    "triplet": lambda F, x: F.triplet_margin_loss(x, x.flip(0), x.flip(1)),
+    "soft margin": lambda F, x: F.soft_margin_loss(x, x.sign()),
+    "multi margin": lambda F, x: F.multi_margin_loss(x, x[:, 0].abs().long()),
+    "gaussian": lambda F, x: F.gaussian_nll_loss(x, x.flip(0), x.exp()),
+    "prelu": lambda F, x: F.prelu(x, x[0, :1].abs()),
+    "reflect": lambda F, x: F.pad(x, (1, 1), mode="reflect"),
+    "replicate": lambda F, x: F.pad(x, (1, 1), mode="replicate"),
+    "circular": lambda F, x: F.pad(x[None], (1, 1), mode="circular"),
+    "grid": lambda F, x: F.grid_sample(x[None, None], x.tanh().view(1, 2, 4, 2), align_corners=False),
+    "unpool": lambda F, x: F.max_unpool1d(x[None], (x[None] * 0).long() + 1, 2),
+}
+
+
+def values_of(result):
+    """dtypes and values of nested results."""
+    if isinstance(result, (tuple, list)):
+        return [one for part in result for one in values_of(part)]
+    return [(str(result.dtype), result.detach().float().numpy())]
+
+
+def assert_same_under_autocast(run, tolerance):
+    torch = pytest.importorskip("torch")
+    results = []
+    for T in (torch, fastnn):
+        with T.autocast("cpu"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append(values_of(run(T)))
+    for (kind, expected), (own, got) in zip(*results, strict=True):
+        assert own == kind
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("name", COMPOSED)
+def test_composed_functions_compute_in_pytorch_s_dtype(name, dtype):
+    def run(T):
+        x = T.arange(16.0).view(4, 4)
+        return COMPOSED[name](T.nn.functional, ((x * 1.7) % 5 - 2).to(getattr(T, dtype)))
+
+    assert_same_under_autocast(run, 1e-4 if dtype != "bfloat16" else 1e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell"])
+@pytest.mark.parametrize("way", ["plain", "with state", "packed"])
+def test_recurrent_layers_compute_in_pytorch_s_dtype(kind, way, dtype):
+    torch = pytest.importorskip("torch")
+    is_cell = kind.endswith("Cell")
+    if is_cell and way == "packed":
+        pytest.skip("cells take no sequences")
+    weights = getattr(torch.nn, kind)(3, 4).state_dict()
+
+    def run(T):
+        layer = getattr(T.nn, kind)(3, 4)
+        layer.load_state_dict({name: T.from_numpy(value.numpy()) for name, value in weights.items()})
+        x = (T.arange(6.0 if is_cell else 30.0).view(*(() if is_cell else (5,)), 2, 3).sin()).to(getattr(T, dtype))
+        state = T.ones(*(() if is_cell else (1,)), 2, 4) / 3
+        if way == "packed":
+            output, state = layer(T.nn.utils.rnn.pack_padded_sequence(x, [5, 3]))
+            return output.data, state
+        if way == "with state":
+            return layer(x, (state, state) if kind.startswith("LSTM") else state)
+        return layer(x)
+
+    assert_same_under_autocast(run, 0.03)
+
+
+def test_recurrent_layers_train_under_autocast():
+    layer = nn.LSTM(3, 4)
+    with fastnn.autocast("cpu"):
+        output, _ = layer(fastnn.ones(5, 2, 3))
+        loss = F.l1_loss(output, fastnn.zeros(5, 2, 4))
+    loss.backward()
+    assert (output.dtype, loss.dtype, layer.weight_hh_l0.grad.dtype) == (BF16, F32, F32)
+    assert fastnn.is_autocast_cpu_enabled() is False

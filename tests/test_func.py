@@ -459,9 +459,9 @@ def test_functional_call() -> None:
     assert module.weight is before
     with pytest.raises(ValueError, match="multiple dictionaries"):
         functional_call(module, ({"weight": before}, {"weight": before}), fastnn.ones(2))
-    with pytest.raises(RuntimeError, match="missing key"):
+    with pytest.raises(RuntimeError, match="Missing key"):
         functional_call(module, {"weight": before}, fastnn.ones(2), strict=True)
-    with pytest.raises(RuntimeError, match="unexpected key"):
+    with pytest.raises(RuntimeError, match="Unexpected key"):
         functional_call(module, {**new, "other": before}, fastnn.ones(2), strict=True)
 
 
@@ -514,3 +514,20 @@ def test_large_batches_have_no_python_loop() -> None:
     before = fastnn._C._nodes_run()
     vmap(grad(lambda w, x: (w @ x).sin().sum()), in_dims=(None, 0))(fastnn.ones(3, 3), fastnn.ones(100, 3))
     assert fastnn._C._nodes_run() - before < 20
+
+
+def test_functional_call_is_the_one_of_stateless() -> None:
+    """Absent biases are no missing names, unknown names are set for the call, and what is no tensor is refused."""
+
+    def outcomes(T: Any) -> list[Any]:
+        layer, weight, x = T.nn.Linear(2, 1, bias=False), T.ones(1, 2), T.ones(1, 2)
+        seen = [T.func.functional_call(layer, {"weight": weight}, x, strict=True).tolist()]
+        seen.append(T.func.functional_call(layer, {"weight": weight, "other": x}, x).tolist())
+        for given in ({"weight": 3}, {"a.b": x}):
+            with pytest.raises((TypeError, AttributeError)) as error:
+                T.func.functional_call(layer, given, x)
+            seen.append((error.type, str(error.value)))
+        return [*seen, hasattr(layer, "other")]
+
+    torch = pytest.importorskip("torch")
+    assert outcomes(fastnn) == outcomes(torch)

@@ -178,7 +178,7 @@ def test_default_device(torch):
         try:
             assert t.ones(2).is_meta and t.get_default_device() == t.device("meta")
         finally:
-            t.set_default_device("cpu")
+            t.set_default_device(None)
         assert not t.ones(2).is_meta and t.get_default_device() == t.device("cpu")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 from nn_parity import array, check_same, check_same_error
 
@@ -298,3 +300,68 @@ def test_length_of_mask() -> None:
         flex_attention(q, k, v, block_mask=create_block_mask(causal, 1, 1, 5, 7)[0])
     with pytest.raises(AssertionError, match="mask_mod"):
         create_block_mask(lambda s, b, h, i, j: s, None, None, 2, 2)  # type: ignore[arg-type, misc]
+
+
+PADDING = [[False] * 5, [False, False, True, True, True], [False] * 4 + [True]]
+NOT_AT_THE_END = [[False] * 5, [False, True, False, True, True], [True, False, False, False, False]]
+
+
+@pytest.mark.parametrize("padding", [PADDING, NOT_AT_THE_END], ids=["at the end", "elsewhere"])
+@pytest.mark.parametrize(
+    ("layer", "encoder", "call"),
+    [
+        ({}, {}, {}),
+        ({}, {}, {"float": True}),
+        ({}, {}, {"mask": True}),
+        ({}, {}, {"train": True}),
+        ({}, {}, {"grad": True}),
+        ({}, {}, {"fast": False}),
+        ({}, {"enable_nested_tensor": False}, {}),
+        ({}, {"mask_check": False}, {}),
+        ({}, {"norm": True}, {}),
+        ({"norm_first": True}, {}, {}),
+        ({"batch_first": False}, {}, {}),
+        ({"bias": False}, {}, {}),
+        ({"nhead": 1}, {}, {}),
+        ({"activation": "gelu"}, {}, {}),
+        ({"activation": "tanh"}, {}, {}),
+    ],
+)
+def test_padding_is_left_out_where_pytorch_does(layer, encoder, call, padding):
+    """In evaluation without gradients the result is zero at padding, under PyTorch's conditions for its fast path."""
+    torch = pytest.importorskip("torch")
+    models = []
+    for T in (torch, fastnn):
+        activation = T.tanh if layer.get("activation") == "tanh" else layer.get("activation", "relu")
+        options = {"nhead": 2, "batch_first": True, **layer, "activation": activation}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            one = T.nn.TransformerEncoderLayer(8, dim_feedforward=16, dropout=0.0, **options)
+            norm = T.nn.LayerNorm(8) if encoder.get("norm") else None
+            models.append(T.nn.TransformerEncoder(one, 2, **{**encoder, "norm": norm}).train(bool(call.get("train"))))
+    theirs, ours = models
+    ours.load_state_dict({name: fastnn.from_numpy(value.numpy()) for name, value in theirs.state_dict().items()})
+    if encoder.get("norm"):
+        theirs.norm.bias.data.fill_(0.5)
+        ours.norm.bias.data.fill_(0.5)
+    x = np.random.default_rng(0).standard_normal((3, 5, 8) if layer.get("batch_first", True) else (5, 3, 8))
+    results = []
+    for T, model in ((torch, theirs), (fastnn, ours)):
+        T.backends.mha.set_fastpath_enabled(call.get("fast", True))
+        marks = T.tensor(padding)
+        if call.get("float"):
+            marks = T.zeros(3, 5).masked_fill(marks, float("-inf"))
+        mask = T.zeros(5, 5) if call.get("mask") else None
+        with T.set_grad_enabled(bool(call.get("grad"))), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results.append(model(T.from_numpy(x).float(), mask=mask, src_key_padding_mask=marks).detach().numpy())
+        T.backends.mha.set_fastpath_enabled(True)
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_a_sequence_of_padding_alone_gives_zeros() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 1).eval()
+    with fastnn.no_grad():
+        result = encoder(fastnn.randn(2, 3, 8), src_key_padding_mask=fastnn.tensor([[False] * 3, [True] * 3]))
+    assert result[1].tolist() == [[0.0] * 8] * 3 and bool((result[0] != 0).all())

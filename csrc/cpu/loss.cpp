@@ -245,11 +245,11 @@ void class_loss_backward(const View& grad_in, const View& g, double scale, const
 
 // --- elementwise -----------------------------------------------------------------------------------------------------
 
-// x and t: max(x, 0) - x t + log(1 + exp(-|x|))
+// x and t: (max(x, 0) - x t) + log(1 + exp(-|x|)), in this order, so that a certain right answer keeps its small loss.
 template <class T>
 void bce_with_logits_loop(void* out, const void* const* in, std::int64_t n, const Params&) {
   map<T>(static_cast<T*>(out), static_cast<const T*>(in[0]), static_cast<const T*>(in[1]), n,
-         [](Vec<T> x, Vec<T> t) { return softplus(x) - x * t; });
+         [](Vec<T> x, Vec<T> t) { return (max_nan(x, Vec<T>(T(0))) - x * t) + log1p(exp(-abs(x))); });
 }
 // x and t: sigmoid(x) - t
 template <class T>

@@ -44,6 +44,9 @@ void flush(double* wide, T* narrow, std::int64_t n) {
 
 // --- rows ----------------------------------------------------------------------------------------------------------
 
+template <class T>
+constexpr T kEpsilon = std::is_same_v<T, double> ? T(0x1p-52) : T(0x1p-23);
+
 template <class S>
 void norm_row(S* out, Computed<S>* mean, Computed<S>* rstd, const S* x, std::int64_t n, const Computed<S>* weight,
               const Computed<S>* bias, double eps) {
@@ -51,12 +54,23 @@ void norm_row(S* out, Computed<S>* mean, Computed<S>* rstd, const S* x, std::int
   const double count = static_cast<double>(n);
   double total[1] = {0};
   if (mean) row_sums<T>(n, total, [&](std::int64_t i, std::int64_t k, Vec<T>* t) { t[0] = load_some<T>(x + i, k); });
-  const T centre = static_cast<T>(total[0] / count);
-  const Vec<T> c(centre);
-  row_sums<T>(n, total, [&](std::int64_t i, std::int64_t k, Vec<T>* t) {
-    const Vec<T> v = load_some<T>(x + i, k) - c;
-    t[0] = v * v;
-  });
+  T centre = static_cast<T>(total[0] / count);
+  Vec<T> c(centre);
+  const auto sum_squares = [&] {
+    row_sums<T>(n, total, [&](std::int64_t i, std::int64_t k, Vec<T>* t) {
+      const Vec<T> v = load_some<T>(x + i, k) - c;
+      t[0] = v * v;
+    });
+  };
+  sum_squares();
+  const double rounding = 4 * static_cast<double>(kEpsilon<T>) * static_cast<double>(centre);
+  if (mean && total[0] != 0 && total[0] <= count * rounding * rounding) {
+    // Equal elements do not deviate: their mean is made exact.
+    row_sums<T>(n, total, [&](std::int64_t i, std::int64_t k, Vec<T>* t) { t[0] = load_some<T>(x + i, k) - c; });
+    centre += static_cast<T>(total[0] / count);
+    c = Vec<T>(centre);
+    sum_squares();
+  }
   const T inverse = static_cast<T>(1 / std::sqrt(total[0] / count + eps));
   if (mean) *mean = centre;
   *rstd = inverse;

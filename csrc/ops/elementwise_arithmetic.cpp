@@ -485,14 +485,15 @@ using Rounded = Tensor (*)(const Tensor&, const Tensor&, std::optional<std::stri
 FASTNN_OPS(elementwise_arithmetic) {
   op("add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", static_cast<Scaled>(&add), kBinary);
   op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", static_cast<Scaled>(&sub), kBinary);
-  op("subtract(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", static_cast<Scaled>(&sub), kBinary);
+  op("subtract(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", static_cast<Scaled>(&sub),
+     kBinary);
   op("rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor", &rsub, op_fn);
   op("mul(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", static_cast<Plain>(&mul), kBinary);
   op("multiply(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", static_cast<Plain>(&mul), kBinary);
   op("div(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor", static_cast<Rounded>(&div),
      kBinary);
-  op("divide(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor", static_cast<Rounded>(&div),
-     kBinary);
+  op("divide(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode=None) -> Tensor",
+     static_cast<Rounded>(&div), kBinary);
   op("true_divide(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", static_cast<Plain>(&div), kBinary);
   op("floor_divide(Tensor|Scalar input, Tensor|Scalar other) -> Tensor", &floor_divide, kBinary);
   op("remainder(Tensor input, Tensor|Scalar other) -> Tensor", &remainder, kBinary);

@@ -245,13 +245,8 @@ struct ChannelsBackward {
 };
 
 // Mean and variance (divided by the count) of `x` over the listed dimensions, in the type of computation.
-std::pair<Tensor, Tensor> batch_statistics(const char* op, const Tensor& x, const Dims& over) {
-  const ReduceDims dims(x, over, op);
-  const DType compute = compute_type(x.dtype());
-  ReduceParams params;
-  params.divisor = static_cast<double>(dims.total);
-  const Tensor centre = reduce(op, kernels().reduce->sum, x, dims, false, compute, params);
-  return {centre, reduce(op, kernels().reduce->sum_square_deviations, x, dims, false, compute, params, &centre)};
+Moments batch_statistics(const char* op, const Tensor& x, const Dims& over) {
+  return moments(op, x, {x, over, op}, 0, false, compute_type(x.dtype()));
 }
 
 Tensor inverse_root(const Tensor& variance, double eps) {

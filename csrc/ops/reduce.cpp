@@ -443,21 +443,46 @@ Tensor count_nonzero(const Tensor& input, OptionalDims dim) {
 
 namespace {
 
-struct Moments {
-  Tensor mean;      // keeps dimensions, in the type of accumulation
-  Tensor variance;  // or its root
-};
+// Whether some deviation is no larger than the rounding of its mean.
+bool is_rounding(const Tensor& deviation, const Tensor& centre) {
+  const double bound = 4 * (centre.dtype() == DType::Float64 ? std::numeric_limits<double>::epsilon()
+                                                             : std::numeric_limits<float>::epsilon());
+  return visit_dtype(centre.dtype(), [&]<class C>() {
+    return visit_dtype(deviation.dtype(), [&]<class T>() {
+      for (std::int64_t i = 0; i < deviation.numel(); ++i) {
+        const auto of = static_cast<double>(deviation.as<T>()[i]);
+        if (of != 0 && of <= bound * std::abs(static_cast<double>(centre.as<C>()[i]))) return true;
+      }
+      return false;
+    });
+  });
+}
+
+}  // namespace
 
 Moments moments(const char* op, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim,
-                bool root) {
-  check_floating(op, input.dtype(), false);
+                DType dtype, bool root) {
   ReduceParams params;
   params.divisor = static_cast<double>(dims.total);
-  const Tensor centre = reduce(op, table().sum, input, dims, keepdim, compute_type(input.dtype()), params);
-  params.divisor = std::max(0.0, static_cast<double>(dims.total) - correction);
-  params.root = root;
-  return {centre, reduce(op, table().sum_square_deviations, input, dims, keepdim, input.dtype(), params, &centre)};
+  Tensor centre = reduce(op, table().sum, input, dims, keepdim, compute_type(input.dtype()), params);
+  const auto spread_around = [&](const Tensor& middle) {
+    ReduceParams spread;
+    spread.divisor = std::max(0.0, static_cast<double>(dims.total) - correction);
+    spread.root = root;
+    return reduce(op, table().sum_square_deviations, input, dims, keepdim, dtype, spread, &middle);
+  };
+  Tensor spread = spread_around(centre);
+  const GradModeGuard off(false);
+  if (dims.total > 0 && is_rounding(root ? spread : sqrt(spread), centre)) {
+    // Equal elements have no spread: their mean is made exact.
+    const Tensor rest = sub(to_dtype(input.detached(), centre.dtype()), dims.with_dims(centre, keepdim));
+    centre = add(centre, reduce(op, table().sum, rest, dims, keepdim, centre.dtype(), params));
+    spread = spread_around(centre);
+  }
+  return {centre, spread};
 }
+
+namespace {
 
 // g: of the variance.
 Tensor variance_gradient(const Tensor& g, const Tensor& input, const ReduceDims& dims, double correction,
@@ -480,7 +505,8 @@ Tensor var(const Tensor& input, OptionalDims dim, double correction, bool keepdi
     return add(var(real(input), dim, correction, keepdim), var(imag(input), dim, correction, keepdim));
   }
   const ReduceDims dims(input, dim, "var");
-  Tensor out = moments("var", input, dims, correction, keepdim, false).variance;
+  check_floating("var", input.dtype(), false);
+  Tensor out = moments("var", input, dims, correction, keepdim, input.dtype(), false).variance;
   if (needs_grad(input)) {
     record("VarBackward0", out, {&input}, [dims, correction, keepdim, sx = save(input)](const Tensor& g, Slots& d) {
       d[0] = variance_gradient(g, sx.get(), dims, correction, keepdim);
@@ -492,7 +518,8 @@ Tensor var(const Tensor& input, OptionalDims dim, double correction, bool keepdi
 Tensor std_dev(const Tensor& input, OptionalDims dim, double correction, bool keepdim) {
   if (input.is_complex()) return sqrt(var(input, dim, correction, keepdim));
   const ReduceDims dims(input, dim, "std");
-  Tensor out = moments("std", input, dims, correction, keepdim, true).variance;
+  check_floating("std", input.dtype(), false);
+  Tensor out = moments("std", input, dims, correction, keepdim, input.dtype(), true).variance;
   if (needs_grad(input)) {
     record("StdBackward0", out, {&input},
            [dims, correction, keepdim, sx = save(input), so = save_output(out)](const Tensor& g, Slots& d) {
@@ -511,7 +538,8 @@ std::tuple<Tensor, Tensor> moments_pair(const char* op, const char* name, const 
     return {root ? sqrt(variance) : variance, mean(input, dim, keepdim)};
   }
   const ReduceDims dims(input, dim, op);
-  const Moments both = moments(op, input, dims, correction, keepdim, root);
+  check_floating(op, input.dtype(), false);
+  const Moments both = moments(op, input, dims, correction, keepdim, input.dtype(), root);
   Tensor spread = both.variance;
   Tensor centre = to_dtype(both.mean, input.dtype());
   if (needs_grad(input)) {

@@ -29,6 +29,14 @@ struct ReduceDims {
 Tensor reduce(const char* op, Reduction kernel, const Tensor& input, const ReduceDims& dims, bool keepdim, DType dtype,
               ReduceParams params = {}, const Tensor* context = nullptr);
 
+struct Moments {
+  Tensor mean;      // in the type of computation
+  Tensor variance;  // or its root
+};
+// Mean and variance, which is divided by the count less `correction`, of a floating point tensor; no history.
+Moments moments(const char* op, const Tensor& input, const ReduceDims& dims, double correction, bool keepdim,
+                DType dtype, bool root = false);
+
 // The derivative of picking one element (per row) along a dimension, or several with `keepdim`: the gradient goes back
 // to the places that it came from.
 void record_selected(const char* name, const Tensor& values, const Tensor& indices, const Tensor& input, int dim,

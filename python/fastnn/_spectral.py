@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
+from fastnn._autocast import in_float32
 from fastnn.signal.windows import _bartlett, _cosines, _kaiser, _weights
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _lengths(op: str, n_fft: int, hop_length: int | None, win_length: int | None
     return hop, length
 
 
+@in_float32
 def stft(
     input: Tensor,
     n_fft: int,

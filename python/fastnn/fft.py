@@ -140,6 +140,8 @@ def _complex_to_real(x: Tensor, dims: tuple[int, ...], n: int, norm: str) -> Ten
 def _promoted(input: Tensor, *, to_complex: bool) -> Tensor:
     dtype = input.dtype
     if dtype in (_C.float16, _C.bfloat16):
+        if _C._autocast_state()[0]:
+            return _promoted(input.float(), to_complex=to_complex)
         raise RuntimeError(f"Unsupported dtype {'Half' if dtype == _C.float16 else 'BFloat16'}")
     if not (dtype.is_floating_point or dtype.is_complex):
         dtype = _C.get_default_dtype()

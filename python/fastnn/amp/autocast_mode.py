@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
+from fastnn._autocast import cast_floats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,18 +218,6 @@ def autocast_decorator(autocast_instance: autocast, func: Callable[..., Any]) ->
     return decorated
 
 
-def _cast(value: Any, device_type: str, dtype: Any) -> Any:
-    if isinstance(value, _C.Tensor):
-        return value.to(dtype) if value.is_floating_point() and value.dtype != _C.float64 else value
-    if isinstance(value, (str, bytes)) or type(value).__module__ == "numpy":
-        return value
-    if isinstance(value, Mapping):
-        return {_cast(key, device_type, dtype): _cast(one, device_type, dtype) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)([_cast(one, device_type, dtype) for one in value])
-    return value
-
-
 def custom_fwd(fwd: Any = None, *, device_type: str, cast_inputs: Any = None) -> Any:
     """A decorator for ``forward`` of an autograd function that is used in ``autocast`` blocks.
 
@@ -255,7 +243,7 @@ def custom_fwd(fwd: Any = None, *, device_type: str, cast_inputs: Any = None) ->
             return fwd(*args, **kwargs)
         context._fwd_used_autocast = False
         with autocast(device_type, enabled=False):
-            return fwd(*_cast(args, device_type, cast_inputs), **_cast(kwargs, device_type, cast_inputs))
+            return fwd(*cast_floats(args, cast_inputs), **cast_floats(kwargs, cast_inputs))
 
     return decorated
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from fastnn.nn import Module
 
@@ -30,66 +29,6 @@ def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Cal
         tensor([1.])
     """
     return func
-
-
-def _places(module: Module) -> dict[str, tuple[dict[str, Any], str]]:
-    """For each name of a parameter or buffer, the dictionary that holds it and the key there."""
-    result = {}
-    for prefix, sub in module.named_modules(remove_duplicate=False):
-        for store in (sub._parameters, sub._buffers):
-            for key in store:
-                result[f"{prefix}.{key}" if prefix else key] = (store, key)
-    return result
-
-
-def _with_ties(places: dict[str, tuple[dict[str, Any], str]], given: dict[str, Any]) -> dict[str, Any]:
-    """The given tensors also under the other names of the same tensors."""
-    names_of: dict[int, list[str]] = {}
-    for name, (store, key) in places.items():
-        if store[key] is not None:
-            names_of.setdefault(id(store[key]), []).append(name)
-    result = dict(given)
-    for names in names_of.values():
-        chosen = {name: given[name] for name in names if name in given}
-        values = list(chosen.values())
-        if len(values) > 1 and any(value is not values[0] for value in values[1:]):
-            raise ValueError(
-                f"functional_call got multiple values for keys {sorted(chosen)}, which are tied. Consider using "
-                "tie_weights=False"
-            )
-        for name in names:
-            if values:
-                result[name] = values[0]
-    return result
-
-
-@contextlib.contextmanager
-def _swapped(module: Module, given: dict[str, Any], tie_weights: bool, strict: bool) -> Iterator[None]:
-    places = _places(module)
-    if strict:
-        missing, unexpected = sorted(set(places) - set(given)), sorted(set(given) - set(places))
-        if tie_weights:
-            missing = sorted(set(missing) - set(_with_ties(places, {k: v for k, v in given.items() if k in places})))
-        if missing or unexpected:
-            raise RuntimeError(
-                f"Error(s) in loading parameters for {type(module).__name__}: missing key(s): {missing}, unexpected "
-                f"key(s): {unexpected}"
-            )
-    known = {name: value for name, value in given.items() if name in places}
-    if tie_weights:
-        known = _with_ties(places, known)
-    before = {name: places[name][0][places[name][1]] for name in known}
-    try:
-        for name, value in known.items():
-            store, key = places[name]
-            store[key] = value
-        yield
-    finally:
-        for name, (store, key) in places.items():
-            if name in before:
-                if isinstance(given, dict) and name in given and store[key] is not known[name]:
-                    given[name] = store[key]  # what the forward pass assigned to a buffer
-                store[key] = before[name]
 
 
 def functional_call(
@@ -142,9 +81,9 @@ def functional_call(
             "Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got "
             f"{type(parameter_and_buffer_dicts)}"
         )
-    positional = () if args is None else args if isinstance(args, tuple) else (args,)
-    with _swapped(module, given, tie_weights, strict):
-        return module(*positional, **(kwargs or {}))
+    from fastnn.nn.utils.stateless import _functional_call
+
+    return _functional_call(module, given, args, kwargs, tie_weights=tie_weights, strict=strict)
 
 
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -404,19 +404,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     cols = tensor.numel() // rows
     flattened = tensor.new_empty((rows, cols)).normal_(0, 1, generator=generator)
     tall = flattened.t() if rows < cols else flattened
-    q = _orthonormal_columns(tall)
+    q, r = _C.linalg.qr(tall)
+    q = q * r.diagonal().sign()  # R with a positive diagonal is unique
     if rows < cols:
         q = q.t()
     return tensor.copy_(q.reshape(tensor.shape)).mul_(gain)
-
-
-def _orthonormal_columns(matrix: Tensor) -> Tensor:
-    """Q of the QR decomposition whose R has a positive diagonal, which makes it unique."""
-    import numpy as np
-
-    q, r = np.linalg.qr(matrix.contiguous().numpy())
-    q = q * np.sign(np.diagonal(r))
-    return _C.tensor(q, dtype=matrix.dtype)
 
 
 @_without_grad

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from fastnn import _C
+from fastnn._autocast import in_lower_precision
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
@@ -15,6 +16,7 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
+@in_lower_precision
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Apply `max(0, x) + weight * min(0, x)` to each element.
 

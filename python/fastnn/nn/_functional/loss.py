@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from fastnn import _C
+from fastnn._autocast import in_float32
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _COSINE_EPSILON = 1e-12
 
 
+@in_float32
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -40,6 +42,7 @@ def l1_loss(
     return _weighted((input - target).abs(), weight, reduction)
 
 
+@in_float32
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -69,6 +72,7 @@ def smooth_l1_loss(
     )
 
 
+@in_float32
 def huber_loss(
     input: Tensor,
     target: Tensor,
@@ -102,6 +106,7 @@ def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)
 
 
+@in_float32
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -132,7 +137,7 @@ def kl_div(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if log_target:
         loss = target.exp() * (target - input)
@@ -144,6 +149,7 @@ def kl_div(
     return reduced(loss, reduction)
 
 
+@in_float32
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -227,6 +233,7 @@ def gaussian_nll_loss(
     return reduced(loss, reduction)
 
 
+@in_float32
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -270,6 +277,7 @@ def cosine_embedding_loss(
     return reduced(loss, reduction)
 
 
+@in_float32
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -295,6 +303,7 @@ def margin_ranking_loss(
     return reduced((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
 
+@in_float32
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -316,6 +325,7 @@ def hinge_embedding_loss(
     return reduced(loss, reduction)
 
 
+@in_float32
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -394,6 +404,7 @@ def _triplet_loss(
     return reduced((margin + near - far).clamp(min=0), reduction)
 
 
+@in_float32
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -439,6 +450,7 @@ def multilabel_soft_margin_loss(
     return reduced(loss.mean(-1), reduction)
 
 
+@in_float32
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -490,6 +502,7 @@ def multi_margin_loss(
     return reduced((violation.sum(-1) / scores.size(-1)).reshape(target.shape), reduction)
 
 
+@in_float32
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastnn._autocast import in_float32
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
@@ -29,4 +30,9 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         >>> F.pad(fastnn.tensor([[1.0, 2.0, 3.0]]), (1, 1), mode="reflect")
         tensor([[2., 1., 2., 3., 2.]])
     """
+    if mode in ("reflect", "replicate") and not (mode == "reflect" and len(pad) > 4):
+        return _mirrored(input, list(pad), mode, value)
     return _nn.pad(input, list(pad), mode, value)
+
+
+_mirrored = in_float32(_nn.pad)

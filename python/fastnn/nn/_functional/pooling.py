@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
+from fastnn._autocast import in_float32
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
@@ -225,6 +226,7 @@ def _max_unpool(
     return flat.scatter(-1, indices.flatten(-spatial), input.flatten(-spatial)).reshape((*lead, *size))
 
 
+@in_float32
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -253,6 +255,7 @@ def max_unpool1d(
     return _max_unpool(input, indices, kernel_size, stride, padding, output_size, 1)
 
 
+@in_float32
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -272,6 +275,7 @@ def max_unpool2d(
     return _max_unpool(input, indices, kernel_size, stride, padding, output_size, 2)
 
 
+@in_float32
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,
@@ -351,6 +355,7 @@ def _fractional_max_pool(
     return (values, indices) if x is input else (values.squeeze(0), indices.squeeze(0))
 
 
+@in_float32
 def fractional_max_pool2d_with_indices(
     input: Tensor,
     kernel_size: Size,
@@ -369,6 +374,7 @@ def fractional_max_pool2d_with_indices(
     return _fractional_max_pool(input, kernel_size, output_size, output_ratio, _random_samples, 2)
 
 
+@in_float32
 def fractional_max_pool2d(
     input: Tensor,
     kernel_size: Size,
@@ -400,6 +406,7 @@ def fractional_max_pool2d(
     return both if return_indices else both[0]
 
 
+@in_float32
 def fractional_max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Size,
@@ -418,6 +425,7 @@ def fractional_max_pool3d_with_indices(
     return _fractional_max_pool(input, kernel_size, output_size, output_ratio, _random_samples, 3)
 
 
+@in_float32
 def fractional_max_pool3d(
     input: Tensor,
     kernel_size: Size,

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from fastnn._autocast import in_float32
 from fastnn._C import Tensor
 from fastnn._C import nn as _nn
 
@@ -228,6 +229,7 @@ def upsample_bilinear(
 # --- sampling ---
 
 
+@in_float32
 def grid_sample(
     input: Tensor,
     grid: Tensor,

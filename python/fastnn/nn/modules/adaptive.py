@@ -130,6 +130,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         output = F.log_softmax(self.head(input), dim=1).gather(1, in_head.unsqueeze(1)).squeeze(1)
         if rows:
             output = output.index_add(0, _C.cat(rows), _C.cat(terms))
+        output = output.to(input.dtype)  # in an autocast block the layers give another one
         loss = (-output).mean()
         return _ASMoutput(output if target_.dim() else output.squeeze(0), loss)
 

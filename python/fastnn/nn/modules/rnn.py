@@ -16,7 +16,7 @@ from ..utils.rnn import PackedSequence
 from .module import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastnn._C import device as Device
     from fastnn._C import dtype as DType
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
+def _run(operation: Callable[..., Any], lower: bool, input: Tensor, *arguments: Any) -> Any:
+    """Call an operation; in an autocast block in the dtype of the block or, if not `lower`, of the state."""
+    enabled, dtype, _ = _C._autocast_state()
+    if not enabled:
+        return operation(input, *arguments)
+    from fastnn._autocast import run_as
+
+    if not lower:
+        state = next(one for one in arguments if isinstance(one, (tuple, list)) or one.is_floating_point())
+        dtype = state.dtype if isinstance(state, Tensor) else state[0].dtype
+    return run_as(dtype, operation, input, *arguments)
 
 
 def _reset_uniform(module: Module, hidden_size: int) -> None:
@@ -160,7 +173,7 @@ class RNNBase(Module):
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Raise an error unless the input has the dtype, the dimensions and the features of this network."""
         dtype = self._flat_weights[0].dtype
-        if input.dtype != dtype:
+        if input.dtype != dtype and not _C._autocast_state()[0]:
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). "
                 f"Convert input: input.to({dtype}), or convert model: model.to({input.dtype})"
@@ -235,7 +248,7 @@ class RNNBase(Module):
         return hx.squeeze(1)
 
     def _function(self, *arguments: Any) -> tuple[Tensor, Any]:
-        result: tuple[Tensor, Any] = getattr(_C, self.mode.lower())(*arguments)
+        result: tuple[Tensor, Any] = _run(getattr(_C, self.mode.lower()), self.mode != "GRU", *arguments)
         return result
 
     def _options(self) -> tuple[Any, ...]:
@@ -394,7 +407,8 @@ class LSTM(RNNBase):
         return hx[0].squeeze(1), hx[1].squeeze(1)
 
     def _function(self, *arguments: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        output, hidden, cell = _C.lstm(*arguments)
+        is_packed = isinstance(arguments[1], Tensor)  # sizes of batches come before the state
+        output, hidden, cell = _run(_C.lstm, not is_packed, *arguments)
         return output, (hidden, cell)
 
 
@@ -487,7 +501,8 @@ class RNNCellBase(Module):
             hx = None if hx is None else hx.unsqueeze(0)
         if hx is None:
             hx = _C.zeros((input.size(0), self.hidden_size), dtype=input.dtype)
-        result: Tensor = function(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        lower = function is not _C.gru_cell
+        result: Tensor = _run(function, lower, input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return result if batched else result.squeeze(0)
 
     def extra_repr(self) -> str:
@@ -582,7 +597,7 @@ class LSTMCell(RNNCellBase):
         if hx is None:
             zeros = _C.zeros((input.size(0), self.hidden_size), dtype=input.dtype)
             hx = (zeros, zeros)
-        h, c = _C.lstm_cell(input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        h, c = _run(_C.lstm_cell, False, input, hx, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if batched else (h.squeeze(0), c.squeeze(0))
 
 

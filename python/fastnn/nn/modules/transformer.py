@@ -8,11 +8,14 @@ from typing import Any
 
 from fastnn import _C
 from fastnn._C import Tensor
+from fastnn._C import _has_torch_function as has_torch_function
 from fastnn._C import device as Device
 from fastnn._C import dtype as DType
+from fastnn.backends.mha import get_fastpath_enabled
 
 from .. import functional as F
 from .. import init
+from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
@@ -264,7 +267,11 @@ class TransformerEncoder(Module):
         encoder_layer: the layer that is copied; all copies start with its weights.
         num_layers: how many.
         norm: a module applied to the result.
-        enable_nested_tensor, mask_check: accepted for compatibility; there are no nested tensors.
+        enable_nested_tensor: whether, in evaluation without gradients, the result is zero at positions that
+            `src_key_padding_mask` marks as padding, as it is in PyTorch, which leaves them out there. That is for
+            `TransformerEncoderLayer` with `batch_first`, without `norm_first`, with biases, relu or gelu and an even
+            number of heads, when there is no other mask. Default: True.
+        mask_check: whether that is done only if all padding is at the end. Default: True.
 
     Example:
         >>> import fastnn; from fastnn import nn
@@ -286,6 +293,7 @@ class TransformerEncoder(Module):
         self.num_layers = num_layers
         self.norm = norm
         self.enable_nested_tensor = enable_nested_tensor
+        self.use_nested_tensor = enable_nested_tensor and _leaves_padding_out(encoder_layer)
         self.mask_check = mask_check
 
     def forward(
@@ -299,12 +307,41 @@ class TransformerEncoder(Module):
             attention = getattr(self.layers[0], "self_attn", None)
             length = _get_seq_len(src, bool(getattr(attention, "batch_first", False)))
             is_causal = _detect_is_causal_mask(mask, is_causal, length)
+        padding = self._padding_to_leave_out(src, mask, src_key_padding_mask)
         output = src
         for layer in self.layers:
-            output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=src_key_padding_mask)
+            masked = src_key_padding_mask if padding is None else padding
+            output = layer(output, src_mask=mask, is_causal=is_causal, src_key_padding_mask=masked)
+        if padding is not None:
+            output = output.masked_fill(padding.unsqueeze(-1), 0.0)
         if self.norm is not None:
             output = self.norm(output)
         return output
+
+    def _padding_to_leave_out(
+        self, src: Tensor, mask: Tensor | None, src_key_padding_mask: Tensor | None
+    ) -> Tensor | None:
+        """Which positions PyTorch's fast path for inference would leave out, if it took this call."""
+        if not self.use_nested_tensor or self.layers[0].training or not get_fastpath_enabled():
+            return None
+        if src.dim() != 3 or mask is not None or src_key_padding_mask is None:
+            return None
+        tensors = (src, *self.layers[0].parameters())
+        if has_torch_function(tensors) or (_C.is_grad_enabled() and any(one.requires_grad for one in tensors)):
+            return None
+        kept = src_key_padding_mask.logical_not()
+        at_the_end = _C.arange(src.size(1)) >= kept.sum(1, keepdim=True)
+        return at_the_end if not self.mask_check or bool((at_the_end != kept).all()) else None
+
+
+def _leaves_padding_out(layer: Module) -> bool:
+    """Whether PyTorch has its fast path for inference for such a layer."""
+    if not isinstance(layer, TransformerEncoderLayer) or layer.norm_first or layer.norm1.eps != layer.norm2.eps:
+        return False
+    attention = layer.self_attn
+    known = layer.activation in (F.relu, F.gelu) or isinstance(layer.activation, (ReLU, GELU))
+    whole = attention._qkv_same_embed_dim and attention.in_proj_bias is not None and attention.num_heads % 2 == 0
+    return bool(known and attention.batch_first and whole)
 
 
 class TransformerDecoder(Module):

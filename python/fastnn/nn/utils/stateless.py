@@ -49,20 +49,22 @@ def _check_names(module: Module, given: dict[str, Tensor]) -> None:
         raise RuntimeError(f"Error(s) in reparametrizing for {module._get_name()}:\n\t{text}")
 
 
-def _swap(module: Module, path: str, value: Tensor) -> Any:
-    """Put `value` in the place of the tensor at a dotted path, whatever its type; returns what was there."""
+_ABSENT: Any = object()
+
+
+def _swap(module: Module, path: str, value: Any) -> Any:
+    """Put `value` in the place of the attribute at a dotted path, whatever its type; returns what was there."""
     parent, _, name = path.rpartition(".")
     owner = module.get_submodule(parent)
-    for table in (owner._parameters, owner._buffers):
-        if name in table:
-            before = table[name]
-            table[name] = value  # type: ignore[assignment]
-            return before
-    if name in owner.__dict__:
-        before = owner.__dict__[name]
-        owner.__dict__[name] = value
-        return before
-    raise KeyError(f"{owner._get_name()} has no attribute '{name}'")
+    if value is not None and value is not _ABSENT and not isinstance(value, Tensor):
+        raise TypeError(f"{value} is not an instance of torch.Tensor")
+    table = next((one for one in (owner._parameters, owner._buffers) if name in one), owner.__dict__)
+    before = table.get(name, _ABSENT)
+    if value is _ABSENT:
+        del table[name]
+    else:
+        table[name] = value
+    return before
 
 
 @contextmanager
