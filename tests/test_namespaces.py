@@ -300,9 +300,9 @@ NOT_THERE = [
     lambda: fastnn.fx.Proxy(None),
     lambda: fastnn.export.export(nn.Linear(1, 1), ()),
     lambda: fastnn.nested.nested_tensor([fastnn.ones(1)]),
-    lambda: fastnn.sparse.mm(fastnn.ones(1, 1), fastnn.ones(1, 1)),
+    lambda: fastnn.sparse.sampled_addmm(fastnn.ones(1, 1), fastnn.ones(1, 1), fastnn.ones(1, 1)),
     lambda: fastnn.quantization.quantize_dynamic(nn.Linear(1, 1)),
-    lambda: fastnn.sparse_coo_tensor([[0]], [1.0]),
+    lambda: fastnn.sparse_csr_tensor([0, 1], [0], [1.0]),
     lambda: fastnn._dynamo.explain(len),
 ]
 

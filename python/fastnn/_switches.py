@@ -268,7 +268,6 @@ def _unsupported(what: str) -> Any:
     return fail
 
 
-sparse_coo_tensor = _unsupported("sparse_coo_tensor")
 sparse_csr_tensor = _unsupported("sparse_csr_tensor")
 sparse_compressed_tensor = _unsupported("sparse_compressed_tensor")
 quantize_per_tensor = _unsupported("quantize_per_tensor")

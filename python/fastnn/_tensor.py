@@ -358,6 +358,37 @@ def to_dense(self: Tensor, dtype: _C.dtype | None = None, *, masked_grad: bool =
     return self if dtype is None else self.to(dtype)
 
 
+def to_sparse(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The elements that are not zero, as a sparse tensor: ``to_sparse(sparse_dim=None, *, layout=None)``."""
+    from . import _sparse
+
+    return _sparse.to_sparse(self, *args, **kwargs)
+
+
+def sparse_mask(self: Tensor, mask: Tensor) -> Tensor:
+    """The elements at the places that a sparse tensor has."""
+    from . import _sparse
+
+    result: Tensor = _sparse.sparse_mask(self, mask)
+    return result
+
+
+def sparse_dim(self: Tensor) -> int:
+    """0: all dimensions are dense."""
+    return 0
+
+
+def _of_sparse_tensors(name: str) -> Any:
+    """A method that only sparse tensors have."""
+
+    def fail(self: Tensor) -> Any:
+        kind = NotImplementedError if name == "_nnz" else RuntimeError
+        raise kind(f"{name} expected sparse tensor layout but got Strided")
+
+    fail.__doc__ = "An error: only sparse tensors have it."
+    return fail
+
+
 def is_distributed(self: Tensor) -> bool:
     """False: tensors are of this process alone."""
     return False
@@ -608,12 +639,18 @@ def _install() -> None:
         "is_same_size": is_same_size,
         "dense_dim": dense_dim,
         "to_dense": to_dense,
+        "to_sparse": to_sparse,
+        "to_sparse_coo": to_sparse,
+        "sparse_mask": sparse_mask,
+        "sparse_dim": sparse_dim,
         "is_distributed": is_distributed,
         "prelu": prelu,
         "resize": resize,
         "resize_as": resize_as,
         "__torch_function__": classmethod(_torch_function),
     }
+    for name in ("coalesce", "indices", "values", "_indices", "_values", "_nnz", "is_coalesced"):
+        methods[name] = _of_sparse_tensors(name)
     for name, dtype in (
         ("float", _C.float32),
         ("double", _C.float64),
