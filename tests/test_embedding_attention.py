@@ -246,3 +246,36 @@ print(digest.hexdigest())
         for threads in (1, 2, 3)
     }
     assert len(outputs) == 1
+
+
+def test_attention_whose_output_projection_changes_the_size():
+    torch = pytest.importorskip("torch")
+    generator = np.random.default_rng(0)
+    x, *weights = (generator.standard_normal(s).astype("float32") for s in ((5, 2, 8), (8, 8), (8, 8), (8, 8), (3, 8)))
+
+    def attend(package):
+        query, q, k, v, out = (package.from_numpy(one) for one in (x, *weights))
+        return package.nn.functional.multi_head_attention_forward(
+            query=query[:1],
+            key=query,
+            value=query,
+            embed_dim_to_check=8,
+            num_heads=2,
+            in_proj_weight=None,
+            in_proj_bias=package.zeros(24),
+            bias_k=None,
+            bias_v=None,
+            add_zero_attn=False,
+            dropout_p=0.0,
+            out_proj_weight=out,
+            out_proj_bias=package.zeros(3),
+            use_separate_proj_weight=True,
+            q_proj_weight=q,
+            k_proj_weight=k,
+            v_proj_weight=v,
+            need_weights=False,
+        )[0]
+
+    ours, theirs = attend(fastnn), attend(torch)
+    assert ours.shape == (1, 2, 3)
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-6)

@@ -41,7 +41,7 @@ _LAZY_NAMES = {
     # Modules that are found, and those from which names are exported.
     **dict.fromkeys(
         """
-        __config__ _dynamo _utils accelerator amp autograd backends compiler cpu cuda distributed distributions
+        __config__ _dynamo _utils accelerator amp ao autograd backends compiler cpu cuda distributed distributions
         export fft finetune func fx hub jit library linalg mps mtia multiprocessing nested nn onnx optim overrides
         profiler quantization random serialization signal sparse special storage testing torch_version types utils
         version xpu
@@ -73,6 +73,7 @@ _LAZY_NAMES = {
     """,
     "_ops": "classes ops",
     "_products": "chain_matmul einsum tensordot",
+    "_sparse": "sparse_coo_tensor",
     "_spectral": "bartlett_window blackman_window hamming_window hann_window istft kaiser_window stft",
     "_statistics": "gradient histogram histogramdd norm_except_dim unravel_index vander",
     "_switches": """
@@ -84,7 +85,7 @@ _LAZY_NAMES = {
         jagged legacy_contiguous_format qint32 qint8 quantize_per_channel quantize_per_tensor
         quantize_per_tensor_dynamic quint2x4 quint4x2 quint8 set_deterministic_debug_mode
         set_float32_matmul_precision set_num_interop_threads set_warn_always sparse_bsc sparse_bsr
-        sparse_compressed_tensor sparse_coo_tensor sparse_csc sparse_csr sparse_csr_tensor sym_float sym_int sym_max
+        sparse_compressed_tensor sparse_csc sparse_csr sparse_csr_tensor sym_float sym_int sym_max
         sym_min sym_not uint1 uint16 uint2 uint3 uint32 uint4 uint5 uint6 uint64 uint7
     """,
     "_tensor_str": "set_printoptions",

@@ -5,6 +5,7 @@ from typing import Any
 from fastnn import (
     accelerator as accelerator,
     amp as amp,
+    ao as ao,
     autograd as autograd,
     backends as backends,
     compiler as compiler,
@@ -710,6 +711,9 @@ from fastnn._products import (
     einsum as einsum,
     tensordot as tensordot,
 )
+from fastnn._sparse import (
+    sparse_coo_tensor as sparse_coo_tensor,
+)
 from fastnn._spectral import (
     bartlett_window as bartlett_window,
     blackman_window as blackman_window,
@@ -752,7 +756,6 @@ from fastnn._switches import (
     set_num_interop_threads as set_num_interop_threads,
     set_warn_always as set_warn_always,
     sparse_compressed_tensor as sparse_compressed_tensor,
-    sparse_coo_tensor as sparse_coo_tensor,
     sparse_csr_tensor as sparse_csr_tensor,
     sym_float as sym_float,
     sym_int as sym_int,

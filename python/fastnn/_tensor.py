@@ -42,8 +42,8 @@ def _construct(*args: Any, device: _DeviceLike = None, dtype: Any = None) -> Ten
 # --- conversion ------------------------------------------------------------------------------------------------------
 
 
-def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, bool]:
-    """The dtype (or None), copy and whether a device was named, from the overloads of ``Tensor.to``."""
+def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, Any]:
+    """The dtype (or None), copy and the device (or None) from the overloads of ``Tensor.to``."""
     copy = False
     positional = list(args)
     if positional:
@@ -65,9 +65,9 @@ def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tup
         dtype = _PYTHON_DTYPES.get(dtype, dtype)
     if dtype is not None and not isinstance(dtype, _C.dtype):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-    if device is not None:
+    if device is not None and _C.device(device).type != "meta":
         _C._check_device(device, "to")
-    return dtype, copy, device is not None
+    return dtype, copy, device
 
 
 _PYTHON_DTYPES = {complex: _C.complex128, float: _C.float64, int: _C.int64, bool: _C.bool}
@@ -91,7 +91,11 @@ def to(
         >>> fastnn.ones(2).to(fastnn.int64)
         tensor([1, 1])
     """
-    target, positional_copy, _ = _parse_to(args, device, dtype, other)
+    target, positional_copy, place = _parse_to(args, device, dtype, other)
+    if place is not None and _C.device(place).type == "meta":
+        from ._meta import without_values
+
+        return without_values(self).to(target)  # type: ignore[no-any-return]
     result = self if target is None or target == self.dtype else _C._to_dtype(self, target)
     if memory_format is not None and memory_format is not _C.preserve_format:
         result = result.contiguous(memory_format=memory_format)
@@ -359,6 +363,37 @@ def to_dense(self: Tensor, dtype: _C.dtype | None = None, *, masked_grad: bool =
     return self if dtype is None else self.to(dtype)
 
 
+def to_sparse(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The elements that are not zero, as a sparse tensor: ``to_sparse(sparse_dim=None, *, layout=None)``."""
+    from . import _sparse
+
+    return _sparse.to_sparse(self, *args, **kwargs)
+
+
+def sparse_mask(self: Tensor, mask: Tensor) -> Tensor:
+    """The elements at the places that a sparse tensor has."""
+    from . import _sparse
+
+    result: Tensor = _sparse.sparse_mask(self, mask)
+    return result
+
+
+def sparse_dim(self: Tensor) -> int:
+    """0: all dimensions are dense."""
+    return 0
+
+
+def _of_sparse_tensors(name: str) -> Any:
+    """A method that only sparse tensors have."""
+
+    def fail(self: Tensor) -> Any:
+        kind = NotImplementedError if name == "_nnz" else RuntimeError
+        raise kind(f"{name} expected sparse tensor layout but got Strided")
+
+    fail.__doc__ = "An error: only sparse tensors have it."
+    return fail
+
+
 def is_distributed(self: Tensor) -> bool:
     """False: tensors are of this process alone."""
     return False
@@ -610,12 +645,18 @@ def _install() -> None:
         "narrow_copy": narrow_copy,
         "dense_dim": dense_dim,
         "to_dense": to_dense,
+        "to_sparse": to_sparse,
+        "to_sparse_coo": to_sparse,
+        "sparse_mask": sparse_mask,
+        "sparse_dim": sparse_dim,
         "is_distributed": is_distributed,
         "prelu": prelu,
         "resize": resize,
         "resize_as": resize_as,
         "__torch_function__": classmethod(_torch_function),
     }
+    for name in ("coalesce", "indices", "values", "_indices", "_values", "_nnz", "is_coalesced"):
+        methods[name] = _of_sparse_tensors(name)
     for name, dtype in (
         ("float", _C.float32),
         ("double", _C.float64),

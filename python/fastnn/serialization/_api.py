@@ -49,13 +49,15 @@ def save(
     Args:
         obj: tensors, parameters, numbers, strings, bytes, dtypes, devices, sizes, and dicts, OrderedDicts, lists,
             tuples and sets of them: a ``state_dict()``, or a dict with the state dicts of a model and an optimizer.
+            Anything else that can be pickled is saved too, but loaded only where its classes are allowed by
+            :func:`fastnn.serialization.add_safe_globals`.
         f: a path, or a file open for writing in binary mode.
         pickle_module: for PyTorch's signature; only None is possible.
         pickle_protocol: for PyTorch's signature; only 2 is possible, which is the one PyTorch reads safely.
 
     Raises:
-        TypeError: if ``obj`` holds something that could not be loaded again; the message says where, and what to
-            save instead.
+        pickle.PicklingError: if ``obj`` holds something that cannot be pickled; the message says where. Objects that
+            refuse it themselves raise what they raise in ``pickle.dumps``, mostly ``TypeError``.
         RuntimeError: if the folder does not exist, or tensors of different dtypes share memory.
 
     Example:

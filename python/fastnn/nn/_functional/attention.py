@@ -237,7 +237,7 @@ def multi_head_attention_forward(
         ).reshape(batch * num_heads, target_len, head_dim)
         weights = None
     merged = attended.transpose(0, 1).reshape(target_len * batch, embed_dim)
-    output = _nn.linear(merged, out_proj_weight, out_proj_bias).reshape(target_len, batch, embed_dim)
+    output = _nn.linear(merged, out_proj_weight, out_proj_bias).reshape(target_len, batch, -1)
     if weights is not None:
         weights = weights.reshape(batch, num_heads, target_len, source_len)
         if average_attn_weights:

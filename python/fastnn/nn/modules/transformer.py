@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from fastnn import _C
 from fastnn._C import Tensor
 from fastnn._C import _has_torch_function as has_torch_function
+from fastnn._C import device as Device
+from fastnn._C import dtype as DType
 from fastnn.backends.mha import get_fastpath_enabled
 
 from .. import functional as F
@@ -20,13 +23,7 @@ from .linear import Linear
 from .module import Module
 from .normalization import LayerNorm
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastnn._C import device as Device
-    from fastnn._C import dtype as DType
-
-    Activation = str | Callable[[Tensor], Tensor]
+Activation = str | Callable[[Tensor], Tensor]
 
 __all__ = [
     "Transformer",
