@@ -777,10 +777,10 @@ def test_models_over_several_devices_are_refused():
     from fastnn.distributed.device_mesh import DeviceMesh, init_device_mesh
     from fastnn.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy
     from fastnn.distributed.fsdp.wrap import transformer_auto_wrap_policy
-    from fastnn.distributed.tensor import DTensor, Shard
+    from fastnn.distributed.tensor import DTensor
 
     assert not isinstance(fastnn.ones(1), DTensor) and not isinstance(nn.Linear(1, 1), FullyShardedDataParallel)
     assert ShardingStrategy.FULL_SHARD.name == "FULL_SHARD" and fastnn.distributed.DeviceMesh is DeviceMesh
-    for use in (DeviceMesh, init_device_mesh, FullyShardedDataParallel, transformer_auto_wrap_policy, DTensor, Shard):
+    for use in (DeviceMesh, init_device_mesh, FullyShardedDataParallel, transformer_auto_wrap_policy, DTensor):
         with pytest.raises(NotImplementedError, match="one process on one device"):
             use()

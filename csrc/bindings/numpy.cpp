@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "autograd/record.h"
+#include "bindings/overrides.h"
 #include "bindings/python.h"
 #include "ops/elementwise.h"
 #include "ops/shape.h"
@@ -356,10 +357,17 @@ void fill_nested(py::handle data, const Tensor& out, int depth, std::int64_t off
   }
 }
 
-Tensor make_tensor(const py::object& data, std::optional<DType> dtype, const py::object& device, bool requires_grad,
-                   bool pin_memory) {
+// The tensor as an object of Python; without its values if the device is `meta`.
+py::object placed(Tensor tensor, const py::object& device, const char* op) {
+  const bool is_meta = is_meta_device(device);
+  if (!is_meta) check_device(device, op);
+  py::object made = py::cast(std::move(tensor));
+  return is_meta ? py::object(py::module_::import("fastnn._meta").attr("without_values")(made)) : made;
+}
+
+py::object make_tensor(const py::object& data, std::optional<DType> dtype, const py::object& device, bool requires_grad,
+                       bool pin_memory) {
   (void)pin_memory;
-  check_device(device, "tensor");
   if (is_tensor(data.ptr())) {
     if (PyErr_WarnEx(PyExc_UserWarning,
                      "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
@@ -372,12 +380,23 @@ Tensor make_tensor(const py::object& data, std::optional<DType> dtype, const py:
   FASTNN_CHECK(!requires_grad || result.is_differentiable(), ErrorKind::Runtime,
                "Only Tensors of floating point and complex dtype can require gradients");
   result.impl()->requires_grad = requires_grad;
-  return result;
+  return placed(std::move(result), device, "tensor");
 }
 
 // Shares memory where it can.
-Tensor as_tensor(const py::object& data, std::optional<DType> dtype, const py::object& device) {
-  check_device(device, "as_tensor");
+// torch.tensor, which modes and the class of the data may take over.
+py::object tensor_function(const py::object& data, std::optional<DType> dtype, const py::object& device,
+                           bool requires_grad, bool pin_memory) {
+  PyObject* object = data.ptr();
+  if (!has_override(&object, 1)) return make_tensor(data, dtype, device, requires_grad, pin_memory);
+  const py::tuple names = py::make_tuple("dtype", "device", "requires_grad");
+  const py::object kind = dtype ? py::reinterpret_steal<py::object>(wrap_dtype(*dtype)) : py::none();
+  const std::array<PyObject*, 4> args = {object, kind.ptr(), device.ptr(), requires_grad ? Py_True : Py_False};
+  const py::object function = py::module_::import("fastnn._C").attr("tensor");
+  return py::reinterpret_steal<py::object>(call_override(function.ptr(), args.data(), 1, names.ptr()));
+}
+
+Tensor shared_tensor(const py::object& data, std::optional<DType> dtype) {
   if (is_tensor(data.ptr())) {
     const Tensor tensor = tensor_of(data.ptr());
     return dtype ? to_dtype(tensor, *dtype) : tensor;
@@ -387,6 +406,10 @@ Tensor as_tensor(const py::object& data, std::optional<DType> dtype, const py::o
     return dtype ? to_dtype(shared, *dtype) : shared;
   }
   return tensor_from_data(data, dtype);
+}
+
+py::object as_tensor(const py::object& data, std::optional<DType> dtype, const py::object& device) {
+  return placed(shared_tensor(data, dtype), device, "as_tensor");
 }
 
 // --- buffer protocol of tensors ---
@@ -399,6 +422,8 @@ struct BufferShape {
 int tensor_getbuffer(PyObject* object, Py_buffer* view, int flags) {
   return guarded(-1, [&] {
     const Tensor tensor = tensor_of(object);
+    FASTNN_CHECK(Py_TYPE(object) == tensor_type || !py::handle(object).attr("is_meta").cast<bool>(),
+                 ErrorKind::NotImplemented, "Cannot copy out of meta tensor; no data!");
     const char* format = format_of(tensor.dtype());
     FASTNN_CHECK(format != nullptr, ErrorKind::Buffer, "the buffer protocol has no format for ",
                  info(tensor.dtype()).name);
@@ -460,7 +485,7 @@ Tensor tensor_from_data(py::handle data, std::optional<DType> dtype) {
 }
 
 void init_numpy(py::module_& module) {
-  module.def("tensor", &make_tensor, py::arg("data"), py::kw_only(), py::arg("dtype") = py::none(),
+  module.def("tensor", &tensor_function, py::arg("data"), py::kw_only(), py::arg("dtype") = py::none(),
              py::arg("device") = py::none(), py::arg("requires_grad") = false, py::arg("pin_memory") = false,
              "A new tensor with a copy of the data: numbers, nested sequences, arrays.");
   module.def("as_tensor", &as_tensor, py::arg("data"), py::arg("dtype") = py::none(), py::arg("device") = py::none(),

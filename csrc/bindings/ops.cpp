@@ -213,6 +213,9 @@ void name_node(const OpResult& result, const CallFrame& frame, const char* name)
   static_cast<Node*>(node.get())->rename(name);
 }
 
+// Thrown where a tensor is asked for on the device `meta`.
+struct MetaDevice {};
+
 // A new tensor that goes into `out` is made in its dtype, unless another is asked for.
 void make_in_dtype_of(const Tensor& out, const Signature& signature, CallFrame& frame) {
   for (std::size_t i = 0; i < signature.params.size(); ++i) {
@@ -235,6 +238,7 @@ PyObject* invoke(const OpGroup& group, const Signature& signature, CallFrame& fr
     return Py_NewRef(self);
   }
   if (op.flags & op_factory) {
+    if (frame.device && is_meta_device(frame.device)) throw MetaDevice();
     check_device(frame.device ? frame.device : Py_None, group.name.c_str());
     if (frame.out != nullptr && is_tensor(frame.out)) make_in_dtype_of(tensor_of(frame.out), signature, frame);
   }
@@ -324,14 +328,14 @@ PyObject* call_group(const OpGroup& group, PyObject* const* args, Py_ssize_t cou
   fail_no_overload(group, args, count, names);
 }
 
-// Calls interceptor(operation, args, kwargs); while it runs there is none.
-PyObject* call_interceptor(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
+// Calls handler(operation, args, kwargs).
+PyObject* call_handler(py::handle handler, PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
   py::tuple positional(count);
   for (Py_ssize_t i = 0; i < count; ++i) positional[i] = py::handle(args[i]);
   py::dict kwargs;
   const Py_ssize_t keywords = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
   for (Py_ssize_t i = 0; i < keywords; ++i) kwargs[PyTuple_GET_ITEM(names, i)] = py::handle(args[count + i]);
-  return py::handle(random_interceptor)(py::handle(self), positional, kwargs).release().ptr();
+  return handler(py::handle(self), positional, kwargs).release().ptr();
 }
 
 PyObject* op_vectorcall(PyObject* self, PyObject* const* args, std::size_t flagged, PyObject* names) {
@@ -342,9 +346,13 @@ PyObject* op_vectorcall(PyObject* self, PyObject* const* args, std::size_t flagg
       return call_override(self, args, count, names);
     }
     if (group.random && random_interceptor != nullptr) [[unlikely]] {
-      return call_interceptor(self, args, count, names);
+      return call_handler(random_interceptor, self, args, count, names);  // while it runs there is none
     }
-    return call_group(group, args, count, names);
+    try {
+      return call_group(group, args, count, names);
+    } catch (const MetaDevice&) {
+      return call_handler(py::module_::import("fastnn._meta").attr("create"), self, args, count, names);
+    }
   });
 }
 

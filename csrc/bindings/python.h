@@ -73,6 +73,7 @@ PyObject* cpu_device();  // borrowed
 // A device from an object, a string or an index; an error if tensors cannot live there.
 Device parse_device(py::handle object);
 void check_device(py::handle object, const char* op);
+bool is_meta_device(py::handle object);     // shapes without values: fastnn._meta makes such tensors
 Generator* generator_of(PyObject* object);  // null if it is none
 
 // The name of a memory format; null if it is none.

@@ -194,6 +194,10 @@ Device parse_device(py::handle object) {
   fail(ErrorKind::Type, "device: expected torch.device, str or int, got ", Py_TYPE(object.ptr())->tp_name);
 }
 
+bool is_meta_device(py::handle object) {
+  return object.ptr() != g_cpu && !object.is_none() && parse_device(object).type == "meta";
+}
+
 void check_device(py::handle object, const char* op) {
   if (object.ptr() == g_cpu || object.is_none()) return;
   const Device device = parse_device(object);
@@ -294,7 +298,7 @@ void init_types(py::module_& module) {
     module.attr(name) = py::reinterpret_borrow<py::object>(g_dtypes[static_cast<std::size_t>(value)]);
   }
 
-  py::class_<Device> device(module, "device", "Where a tensor lives: always the CPU.");
+  py::class_<Device> device(module, "device", "Where a tensor lives: the CPU, or 'meta' for a shape without values.");
   device.attr("__module__") = "fastnn";
   device
       .def(py::init([](const py::object& what, const std::optional<int>& index) {
@@ -324,8 +328,15 @@ void init_types(py::module_& module) {
              return self.type == that.type && self.index == that.index;
            })
       .def("__hash__", [](const Device& self) { return std::hash<std::string>{}(device_text(self)); })
-      .def("__enter__", [](py::object self) { return self; })
-      .def("__exit__", [](const Device&, const py::args&) {})
+      .def("__enter__",
+           [](py::object self) {
+             if (is_meta_device(self)) py::module_::import("fastnn._meta").attr("enter")();
+             return self;
+           })
+      .def("__exit__",
+           [](const py::object& self, const py::args&) {
+             if (is_meta_device(self)) py::module_::import("fastnn._meta").attr("leave")();
+           })
       .def("__reduce__",
            [](const py::object& self) { return py::make_tuple(py::type::of(self), py::make_tuple(py::str(self))); });
   g_cpu = py::cast(Device{}).release().ptr();

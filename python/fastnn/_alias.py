@@ -26,15 +26,33 @@ PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_torch_path")
 # Where fastnn has what PyTorch has in a module of another name.
 _OTHER_NAMES = {
     "torch": "fastnn",
+    "torch._custom_ops": "fastnn.library",
+    "torch.ao.quantization": "fastnn.quantization",
     "torch.cuda.amp.autocast_mode": "fastnn.cuda.amp",
     "torch.cuda.amp.grad_scaler": "fastnn.cuda.amp",
     "torch.cuda.memory": "fastnn.cuda",
     "torch.cuda.random": "fastnn.cuda",
+    "torch.distributed._composable": "fastnn.distributed",
+    "torch.distributed._composable.fsdp": "fastnn.distributed.fsdp",
+    "torch.distributed._tensor": "fastnn.distributed.tensor",
+    "torch.distributed.algorithms.join": "fastnn.distributed.algorithms",
+    "torch.distributed.checkpoint._consolidate_hf_safetensors": "fastnn.distributed.checkpoint",
+    "torch.distributed.checkpoint.default_planner": "fastnn.distributed.checkpoint",
+    "torch.distributed.checkpoint.hf_storage": "fastnn.distributed.checkpoint",
+    "torch.distributed.checkpoint.state_dict": "fastnn.distributed.checkpoint",
     "torch.distributed.distributed_c10d": "fastnn.distributed",
+    "torch.distributed.fsdp.fully_sharded_data_parallel": "fastnn.distributed.fsdp",
     "torch.distributed.nn.functional": "fastnn.distributed.nn",
+    "torch.distributed.tensor._utils": "fastnn.distributed.tensor",
+    "torch.distributed.tensor.parallel": "fastnn.distributed.tensor",
+    "torch.distributed.tensor.placement_types": "fastnn.distributed.tensor",
     "torch.functional": "fastnn",
+    "torch.jit.annotations": "fastnn.jit",
+    "torch.onnx.symbolic_helper": "fastnn.onnx",
     "torch.profiler.profiler": "fastnn.profiler",
 }
+# Modules that are packages only in PyTorch.
+_PACKAGES = {name.rpartition(".")[0] for name in _OTHER_NAMES if "." in name}
 
 
 class _AliasLoader(Loader):
@@ -72,6 +90,8 @@ class _Finder(DistributionFinder):
             return None
         spec = importlib.machinery.ModuleSpec(fullname, _AliasLoader(own_name), origin=found.origin)
         spec.submodule_search_locations = found.submodule_search_locations
+        if spec.submodule_search_locations is None and fullname in _PACKAGES:
+            spec.submodule_search_locations = []
         return spec
 
     def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterable[Distribution]:

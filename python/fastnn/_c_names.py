@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
 from fastnn import _C
@@ -33,6 +34,35 @@ def _get_accelerator(check: bool | None = None) -> _C.device:
     return _C.device("cpu")
 
 
+class DispatchKey(enum.Enum):
+    """Which of an operation's functions is meant."""
+
+    CPU = "CPU"
+    CUDA = "CUDA"
+    XPU = "XPU"
+    MPS = "MPS"
+    Meta = "Meta"
+    AutogradCPU = "AutogradCPU"
+    AutogradCUDA = "AutogradCUDA"
+    AutocastCPU = "AutocastCPU"
+    AutocastCUDA = "AutocastCUDA"
+    AutocastXPU = "AutocastXPU"
+
+
+class DispatchKeySet:
+    """A set of :data:`DispatchKey`."""
+
+    def __init__(self, *keys: Any) -> None:
+        self._keys = frozenset(keys)
+
+    def __or__(self, other: DispatchKeySet) -> DispatchKeySet:
+        return DispatchKeySet(*self._keys, *other._keys)
+
+    def has(self, key: Any) -> bool:
+        """Whether the key is in the set."""
+        return key in self._keys
+
+
 _NAMES: dict[str, Any] = {
     "_log_api_usage_once": _log_api_usage_once,
     "_log_api_usage_metadata": _log_api_usage_once,
@@ -49,6 +79,8 @@ _NAMES: dict[str, Any] = {
     "has_lapack": True,
     "has_mps": False,
     "_GLIBCXX_USE_CXX11_ABI": True,
+    "DispatchKey": DispatchKey,
+    "DispatchKeySet": DispatchKeySet,
     "DisableTorchFunctionSubclass": getattr(_C, "DisableTorchFunctionSubclass", None),
     "Value": type("Value", (), {"__doc__": "A value of a TorchScript graph; there are none."}),
     "_jit_can_fuse_on_cpu": _false,

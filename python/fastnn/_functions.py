@@ -397,6 +397,14 @@ def can_cast(from_: _C.dtype, to: _C.dtype) -> bool:
 
 # Bits, bits of the mantissa, largest exponent.
 _FLOATS = {"float16": (16, 10, 15), "bfloat16": (16, 7, 127), "float32": (32, 23, 127), "float64": (64, 52, 1023)}
+# What only has a name here: eps, largest, smallest, smallest normal number.
+_FLOATS_OF_8_BITS = {
+    "float8_e4m3fn": (0.125, 448.0, -448.0, 2.0**-6),
+    "float8_e4m3fnuz": (0.125, 240.0, -240.0, 2.0**-7),
+    "float8_e5m2": (0.25, 57344.0, -57344.0, 2.0**-14),
+    "float8_e5m2fnuz": (0.125, 57344.0, -57344.0, 2.0**-15),
+    "float8_e8m0fnu": (1.0, 2.0**127, 2.0**-127, 2.0**-127),
+}
 
 
 class finfo:
@@ -412,10 +420,15 @@ class finfo:
     def __init__(self, type: _C.dtype | None = None) -> None:
         dtype = _C.get_default_dtype() if type is None else type
         name = repr(dtype.to_real()).split(".")[-1]
+        self.dtype = name
+        if name in _FLOATS_OF_8_BITS:
+            self.bits, self.resolution = 8, 1.0
+            self.eps, self.max, self.min, self.tiny = _FLOATS_OF_8_BITS[name]
+            self.smallest_normal = self.tiny
+            return
         if name not in _FLOATS:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'")
         self.bits, mantissa, largest = _FLOATS[name]
-        self.dtype = name
         self.eps = 2.0**-mantissa
         self.max = (2.0 - self.eps) * 2.0**largest
         self.min = -self.max
@@ -489,7 +502,8 @@ def asarray(
         tensor([1, 2, 3])
     """
     if isinstance(obj, (_C.UntypedStorage, bytes, bytearray, memoryview)):
-        obj = _C.frombuffer(obj, dtype=_C.uint8 if dtype is None else dtype)
+        kind = _C.uint8 if dtype is None else dtype
+        obj = _C.frombuffer(obj, dtype=kind) if len(obj) else _C.empty(0, dtype=kind)
     known = obj.detach() if isinstance(obj, Tensor) and not requires_grad else obj
     result = known if isinstance(known, Tensor) and copy is not True else _C.as_tensor(known, device=device)
     if dtype is not None and result.dtype != dtype:
@@ -609,10 +623,30 @@ def are_deterministic_algorithms_enabled() -> bool:
 
 
 def set_default_device(device: _DeviceLike) -> None:
-    """Checks that the device is the CPU: there is no other."""
-    _C._check_device(device, "set_default_device")
+    """Where tensors are made from now on: on the CPU, or on ``"meta"``, where they have shapes and no values.
+
+    Example::
+
+        >>> import fastnn
+        >>> fastnn.set_default_device("meta")
+        >>> fastnn.ones(2, 3).device
+        device(type='meta')
+        >>> fastnn.set_default_device("cpu")
+    """
+    to_meta = device is not None and _C.device(device).type == "meta"
+    if not to_meta:
+        _C._check_device(device, "set_default_device")
+    if to_meta or _C._is_torch_function_mode_enabled():
+        from ._meta import set_default
+
+        set_default(to_meta)
 
 
 def get_default_device() -> _C.device:
-    """The CPU."""
+    """The device that tensors are made on: the CPU, or ``meta`` in a ``with torch.device("meta")``."""
+    if _C._is_torch_function_mode_enabled():
+        from ._meta import is_default
+
+        if is_default():
+            return _C.device("meta")
     return _C.device("cpu")

@@ -19,12 +19,16 @@ class NamedDtype:
     """A dtype of which there is only the name: for tables and comparisons. No operation takes it."""
 
     is_complex = False
-    is_signed = True
 
     def __init__(self, name: str, itemsize: int, is_floating_point: bool) -> None:
         self._name = name
         self.itemsize = itemsize
         self.is_floating_point = is_floating_point
+        self.is_signed = not name.startswith("uint")
+
+    def to_real(self) -> Any:
+        """The dtype of a complex number's parts; another dtype itself."""
+        return _C.float16 if self._name == "complex32" else self
 
     def __repr__(self) -> str:
         return f"torch.{self._name}"

@@ -42,8 +42,8 @@ def _construct(*args: Any, device: _DeviceLike = None, dtype: Any = None) -> Ten
 # --- conversion ------------------------------------------------------------------------------------------------------
 
 
-def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, bool]:
-    """The dtype (or None), copy and whether a device was named, from the overloads of ``Tensor.to``."""
+def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tuple[Any, bool, Any]:
+    """The dtype (or None), copy and the device (or None) from the overloads of ``Tensor.to``."""
     copy = False
     positional = list(args)
     if positional:
@@ -65,9 +65,9 @@ def _parse_to(args: tuple[Any, ...], device: Any, dtype: Any, other: Any) -> tup
         dtype = _PYTHON_DTYPES.get(dtype, dtype)
     if dtype is not None and not isinstance(dtype, _C.dtype):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-    if device is not None:
+    if device is not None and _C.device(device).type != "meta":
         _C._check_device(device, "to")
-    return dtype, copy, device is not None
+    return dtype, copy, device
 
 
 _PYTHON_DTYPES = {complex: _C.complex128, float: _C.float64, int: _C.int64, bool: _C.bool}
@@ -91,7 +91,11 @@ def to(
         >>> fastnn.ones(2).to(fastnn.int64)
         tensor([1, 1])
     """
-    target, positional_copy, _ = _parse_to(args, device, dtype, other)
+    target, positional_copy, place = _parse_to(args, device, dtype, other)
+    if place is not None and _C.device(place).type == "meta":
+        from ._meta import without_values
+
+        return without_values(self).to(target)  # type: ignore[no-any-return]
     result = self if target is None or target == self.dtype else _C._to_dtype(self, target)
     if memory_format is not None and memory_format is not _C.preserve_format:
         result = result.contiguous(memory_format=memory_format)
@@ -342,6 +346,11 @@ def is_shared(self: Tensor) -> bool:
 def is_same_size(self: Tensor, other: Tensor) -> bool:
     """Whether the shapes are equal."""
     return self.shape == other.shape
+
+
+def narrow_copy(self: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """:meth:`narrow`, with memory of its own."""
+    return self.narrow(dim, start, length).clone(memory_format=_C.contiguous_format)
 
 
 def dense_dim(self: Tensor) -> int:
@@ -633,6 +642,7 @@ def _install() -> None:
         "is_pinned": is_pinned,
         "is_shared": is_shared,
         "is_same_size": is_same_size,
+        "narrow_copy": narrow_copy,
         "dense_dim": dense_dim,
         "to_dense": to_dense,
         "to_sparse": to_sparse,

@@ -169,4 +169,33 @@ def help(github: str, model: str, *args: Any, source: str = "github", **kwargs: 
     return getattr(_local_hub(github, source), model).__doc__
 
 
-__getattr__ = missing_attribute("torch.hub")
+class _NoProgress:
+    """``tqdm`` where it is not installed: the same loop without a progress bar."""
+
+    def __init__(self, iterable: Any = (), *args: Any, **kwargs: Any) -> None:
+        self._iterable = iterable
+
+    def __iter__(self) -> Any:
+        return iter(self._iterable)
+
+    def __enter__(self) -> _NoProgress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def update(self, n: float = 1) -> None:
+        """Nothing is shown."""
+
+    def close(self) -> None:
+        """Nothing is shown."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "tqdm":
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            return _NoProgress
+        return tqdm
+    return missing_attribute("torch.hub")(name)

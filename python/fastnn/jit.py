@@ -43,6 +43,9 @@ __all__ = [
 
 F = TypeVar("F")
 Future = _Future
+# What annotations of programs are made of.
+List, Dict, Tuple = list, dict, tuple
+BroadcastingList1 = BroadcastingList2 = BroadcastingList3 = list
 _isinstance = isinstance
 
 
@@ -140,6 +143,9 @@ def export(fn: F) -> F:
 def script_if_tracing(fn: F) -> F:
     """The function itself."""
     return fn
+
+
+_script_if_tracing = script_if_tracing
 
 
 def script_method(fn: F, _rcb: Any = None) -> F:

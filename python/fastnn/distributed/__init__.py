@@ -521,7 +521,7 @@ class PrefixStore(Store):
 def __getattr__(name: str) -> Any:
     if name in ("distributed_c10d", "c10d"):
         return importlib.import_module(__name__)
-    if name in ("device_mesh", "elastic", "fsdp", "nn", "tensor"):
+    if name in ("algorithms", "checkpoint", "device_mesh", "elastic", "fsdp", "nn", "tensor"):
         return importlib.import_module(f"{__name__}.{name}")
     if name in ("DeviceMesh", "init_device_mesh"):
         return getattr(importlib.import_module(f"{__name__}.device_mesh"), name)

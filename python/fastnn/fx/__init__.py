@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any, TypeVar
 
 from .._missing import missing_attribute
@@ -109,4 +110,7 @@ def map_arg(a: Any, fn: Any) -> Any:
     return a
 
 
-__getattr__ = missing_attribute("torch.fx")
+def __getattr__(name: str) -> Any:
+    if name in ("graph", "graph_module", "interpreter", "node", "proxy"):
+        return importlib.import_module(f"{__name__}.{name}")
+    return missing_attribute("torch.fx")(name)

@@ -12,5 +12,5 @@ export_lazily(
         "parallel": "DataParallel",
         "parameter": "Buffer Parameter UninitializedBuffer UninitializedParameter",
     },
-    "attention functional init modules parallel parameter utils",
+    "attention functional init modules parallel parameter quantized utils",
 )

@@ -7,6 +7,7 @@ from fastnn.nn import (
     modules as modules,
     parallel as parallel,
     parameter as parameter,
+    quantized as quantized,
     utils as utils,
 )
 from fastnn.nn.modules.activation import (

@@ -154,6 +154,8 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=3,
         )
+    if tensor.is_meta:
+        return tensor
     inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
     if inside > _ENOUGH_INSIDE:
         # Bounds as the dtype has them, so that a value at a bound is inside.

@@ -42,6 +42,10 @@ class Parameter(Tensor):
             data = _C.empty(0)
         if not isinstance(data, Tensor):
             raise TypeError(f"{cls.__name__}: data must be a Tensor or None, but got {type(data).__name__}")
+        if data.is_meta:
+            from .._meta import MetaParameter
+
+            return MetaParameter(data, requires_grad)  # type: ignore[no-any-return]
         parameter: Self = Tensor._make_subclass(cls, data, requires_grad)
         return parameter
 
@@ -79,6 +83,10 @@ class Buffer(Tensor):
             data = _C.empty(0)
         if not isinstance(data, Tensor):
             raise TypeError(f"{cls.__name__}: data must be a Tensor or None, but got {type(data).__name__}")
+        if data.is_meta:
+            from .._meta import MetaBuffer
+
+            return MetaBuffer(data, persistent=persistent)  # type: ignore[no-any-return]
         buffer: Self = Tensor._make_subclass(cls, data.detach(), data.requires_grad)
         buffer.persistent = persistent
         return buffer

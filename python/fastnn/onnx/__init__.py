@@ -7,6 +7,7 @@ package `onnx`: ``pip install fastnn[onnx]``.
 from __future__ import annotations
 
 import enum
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .._missing import missing_attribute
@@ -151,4 +152,12 @@ def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> Non
     """Accepted: operations are mapped by what they do, not by their names in TorchScript."""
 
 
-__getattr__ = missing_attribute("torch.onnx")
+def parse_args(*kinds: str) -> Callable[[Any], Any]:
+    """A decorator that returns its function: it would matter for :func:`register_custom_op_symbolic` only."""
+    return lambda function: function
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("symbolic_"):  # PyTorch's modules of functions for TorchScript, such as symbolic_opset11
+        return sys.modules[__name__]
+    return missing_attribute("torch.onnx")(name)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _C
+from fastnn._C import Tensor
 from fastnn.autograd.grad_mode import no_grad
 
 from .optimizer import Optimizer, _check_rate, _evaluate, _plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastnn._C import Tensor
-
     from .optimizer import ParamsT
 
 __all__ = ["LBFGS"]

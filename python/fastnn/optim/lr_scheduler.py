@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 from ._lr_base import (
     _EPOCH_WARNING,
@@ -21,9 +22,6 @@ from ._lr_cyclic import CyclicLR, OneCycleLR
 from ._lr_factor import ConstantLR, ExponentialLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Literal, SupportsFloat
-
     from .optimizer import Optimizer
 
 __all__ = [

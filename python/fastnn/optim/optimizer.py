@@ -5,19 +5,16 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from fastnn import _C
 from fastnn._C import Tensor
 from fastnn.utils.hooks import RemovableHandle
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import TypeAlias
-
-    Hook: TypeAlias = Callable[..., Any]
-    StateDict: TypeAlias = dict[str, Any]
+Hook: TypeAlias = Callable[..., Any]
+StateDict: TypeAlias = dict[str, Any]
 
 __all__ = [
     "Optimizer",

@@ -1,20 +1,23 @@
 """Writes the pickle stream of a ``.pt`` file: protocol 2, with PyTorch's names for tensors.
 
 Python's own pickler looks up every name it writes, so it can only write ``torch._utils`` where torch is installed.
-This one writes names, and refuses whatever the reader would not give back.
+This one writes names. Objects beyond tensors and plain containers are written as Python's pickles are.
 """
 
 from __future__ import annotations
 
+import copyreg
 import struct
+import sys
 from collections import Counter, OrderedDict
+from pickle import PicklingError
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 
 from ._dtypes import DtypeName, name_of
-from ._globals import lookup, name_of_global
-from ._keys import is_key
+from ._globals import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +51,7 @@ class Pickler:
         """The stream of ``obj``.
 
         Raises:
-            TypeError: for an object that loading would refuse; it names the place and says what to save instead.
+            PicklingError: for an object that cannot be found by name or says that it cannot be pickled.
         """
         self._parts.append(b"\x80\x02")
         self._save(obj)
@@ -77,7 +80,7 @@ class Pickler:
         elif kind is _C.dtype:
             self._global("torch", name_of(obj).name)
         else:
-            self._save_added(obj, kind)
+            self._save_object(obj, kind)
 
     def _child(self, label: Any, obj: Any) -> None:
         self._path.append(f"[{label!r:.80}]" if isinstance(label, (str, int, float, bool)) else "[...]")
@@ -184,25 +187,14 @@ class Pickler:
         before = len(self._parts)
         for key, value in items:
             if keyed:
-                self._save_key(key)
+                self._save(key)
             self._child(key, value)
         if len(self._parts) == before:
             self._parts.pop()
         else:
             self._parts.append(opcode)
 
-    def _save_key(self, key: Any) -> None:
-        if not is_key(key):
-            raise self._refusal(type(key), "it is a key, and keys are strings, numbers and small tuples of them")
-        self._save(key)
-
     def _save_set(self, obj: set[Any]) -> None:
-        for member in obj:
-            if not is_key(member):
-                raise self._refusal(
-                    type(member),
-                    "it is a member of a set, and members of sets are strings, numbers and small tuples of them",
-                )
         self._reduce(obj, ("__builtin__", "set"), (list(obj),))
 
     def _save_counter(self, obj: Counter[Any]) -> None:
@@ -230,6 +222,8 @@ class Pickler:
         self._reduce(obj, ("torch", "device"), arguments)
 
     def _save_tensor(self, obj: Tensor) -> None:
+        if obj.is_meta:
+            raise self._refusal(obj, "it is on the device meta, where tensors have no values")
         state = dict(getattr(obj, "__dict__", {}))
         kind: type = type(obj)
         is_parameter = False
@@ -242,16 +236,17 @@ class Pickler:
             self._save_parameter(obj, state)
         elif kind is _C.Tensor and not state:
             self._rebuild_tensor(obj)
-        elif kind is _C.Tensor or lookup(*name_of_global(kind)) is kind:
+        else:
             self._global("torch._tensor", "_rebuild_from_type_v2")
             self._parts.append(b"(")
             self._global("torch._utils", "_rebuild_tensor_v2")
-            self._global(*(("torch", "Tensor") if kind is _C.Tensor else name_of_global(kind)))
+            if kind is _C.Tensor:
+                self._global("torch", "Tensor")
+            else:
+                self._save_name(kind)
             self._tensor_arguments(obj)
             self._save(state)
             self._parts.append(b"tR")
-        else:
-            raise self._refusal(kind, "save tensor.as_subclass(Tensor), or allow the class with add_safe_globals")
         self._remember(obj)
 
     def _save_parameter(self, obj: Tensor, state: dict[str, Any]) -> None:
@@ -310,19 +305,25 @@ class Pickler:
         self._save_int(identity[1] // row.itemsize)
         self._parts.append(b"tQ")
 
-    # -- what the user allowed ------------------------------------------------------------------------------------
+    # -- everything else, as Python's pickles do it ---------------------------------------------------------------
 
-    def _save_added(self, obj: Any, kind: type) -> None:
-        is_named = isinstance(obj, type) or (callable(obj) and hasattr(obj, "__qualname__"))
-        if is_named and lookup(*name_of_global(obj)) is obj:
-            self._global(*name_of_global(obj))
+    def _save_object(self, obj: Any, kind: type) -> None:
+        if kind is _OPERATION:
+            self._global(*public_name(obj))
             return
-        if lookup(*name_of_global(kind)) is not kind:
-            raise self._refusal(obj if is_named else kind, _advice(obj, kind))
-        reduced = obj.__reduce_ex__(2)
-        if isinstance(reduced, str) or len(reduced) > 5:
-            raise self._refusal(kind, "its __reduce_ex__ asks for what checkpoints do not have")
-        function, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+        if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) and getattr(obj, "__self__", None) in (
+            None,
+            _BUILT_IN,
+        ):
+            self._save_name(obj)
+            return
+        reduced = copyreg.dispatch_table[kind](obj) if kind in copyreg.dispatch_table else obj.__reduce_ex__(2)
+        if isinstance(reduced, str):
+            self._global(_module_of(obj), reduced)
+            return
+        function, arguments, state, items, pairs, setter = (*reduced, None, None, None, None)[:6]
+        if setter is not None:
+            raise self._refusal(obj, "its __reduce_ex__ asks for what checkpoints do not have")
         if getattr(function, "__name__", "") == "__newobj__":
             self._save(arguments[0])
             self._save(tuple(arguments[1:]))
@@ -340,24 +341,26 @@ class Pickler:
             self._save(state)
             self._parts.append(b"b")
 
-    def _refusal(self, kind: Any, advice: str) -> TypeError:
+    def _save_name(self, obj: Any) -> None:
+        module, name = _module_of(obj), obj.__qualname__
+        found: Any = sys.modules.get(module)
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is not obj:
+            raise self._refusal(obj, f"it is not found as {module}.{name}")
+        self._global(*public_name(obj))
+
+    def _refusal(self, obj: Any, why: str) -> PicklingError:
         place = "".join(self._path) or "the object"
-        module, name = name_of_global(kind)
-        return TypeError(f"save: {place} is a {module}.{name}, which a checkpoint cannot hold: {advice}")
+        return PicklingError(f"save: {place} is {obj!r:.100}, which cannot be pickled: {why}")
 
 
-def _advice(obj: Any, kind: type) -> str:
-    if hasattr(obj, "state_dict"):
-        return "save its state_dict() instead"
-    if kind.__module__ == "numpy":
-        return "save x.item(), or the array as fastnn.from_numpy(x)"
-    if isinstance(obj, (dict, list, tuple, set, frozenset)):
-        return "save it as a plain dict, list, tuple or set"
-    if isinstance(obj, (str, int, float)):
-        return "save it as a plain str, int or float"
-    if callable(obj) or kind.__module__ == "builtins":
-        return "save tensors, numbers, strings, bytes and plain containers"
-    return "save a dict of what is in it, or allow the class with fastnn.serialization.add_safe_globals"
+_OPERATION = type(_C.add)
+_BUILT_IN = sys.modules["builtins"]
+
+
+def _module_of(obj: Any) -> str:
+    return getattr(obj, "__module__", None) or "__main__"
 
 
 _WRITERS: dict[type, Callable[[Pickler, Any], None]] = {

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 __all__ = [
     "LeafSpec",
@@ -485,6 +483,21 @@ def _keys(tree: Any, definition: NodeDef) -> Iterable[tuple[Any, Any]]:
     if definition is _NAMED_TUPLE and is_namedtuple(tree):
         return [(GetAttrKey(name), value) for name, value in zip(tree._fields, tree, strict=True)]
     return [(SequenceKey(index), value) for index, value in enumerate(definition.flatten_fn(tree)[0])]
+
+
+def _flatten_with_keys(tree: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """The parts of a container, each with the key to it, and what is needed beside them."""
+    definition = _node(tree)
+    assert definition is not None, f"{type(tree).__name__} is no container"
+    return list(_keys(tree, definition)), definition.flatten_fn(tree)[1]
+
+
+def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[Any, Any]], Any]:
+    return [(MappingKey(key), value) for key, value in d.items()], list(d)
+
+
+_list_flatten_with_keys = _tuple_flatten_with_keys = _namedtuple_flatten_with_keys = _flatten_with_keys
+_ordereddict_flatten_with_keys = _defaultdict_flatten_with_keys = _deque_flatten_with_keys = _flatten_with_keys
 
 
 def _with_path(tree: Any, path: tuple[Any, ...], is_leaf: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:

@@ -12,11 +12,14 @@ __all__ = [
     "CPUOffload",
     "CPUOffloadPolicy",
     "FSDPModule",
+    "FullOptimStateDictConfig",
     "FullStateDictConfig",
     "FullyShardedDataParallel",
     "MixedPrecision",
     "MixedPrecisionPolicy",
     "OffloadPolicy",
+    "ShardedOptimStateDictConfig",
+    "ShardedStateDictConfig",
     "ShardingStrategy",
     "StateDictType",
     "fully_shard",
@@ -53,6 +56,18 @@ class CPUOffloadPolicy(OffloadPolicy):
 
 class FullStateDictConfig(Refused):
     """How its state is gathered."""
+
+
+class ShardedStateDictConfig(Refused):
+    """How its state is kept in parts."""
+
+
+class FullOptimStateDictConfig(Refused):
+    """How the optimizer's state is gathered."""
+
+
+class ShardedOptimStateDictConfig(Refused):
+    """How the optimizer's state is kept in parts."""
 
 
 class BackwardPrefetch(enum.Enum):

@@ -12,3 +12,4 @@ class ModuleWrapPolicy(Refused):
 
 
 transformer_auto_wrap_policy = size_based_auto_wrap_policy = lambda_auto_wrap_policy = wrap = enable_wrap = refuse
+_or_policy = always_wrap_policy = refuse

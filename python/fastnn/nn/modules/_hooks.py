@@ -5,18 +5,17 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _C
 from fastnn._C import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
     from typing_extensions import Self
 
-    Hook = Callable[..., Any]
-    HookTable = OrderedDict[int, Hook]
+Hook = Callable[..., Any]
+HookTable = OrderedDict[int, Hook]
 
 __all__ = [
     "HookMixin",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from fastnn import no_grad
 from fastnn._C import Tensor
@@ -13,12 +13,9 @@ from fastnn._C import Tensor
 from ..parameter import Parameter, is_lazy
 from ._hooks import RemovableHandle
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["StateDictMixin"]
 
-EXTRA_STATE_KEY = "_extra_state"
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 # Under this key of a module's local metadata, load_state_dict collects what it will copy once all is checked.
 _PENDING = "_pending_copies"
 
@@ -152,7 +149,7 @@ class StateDictMixin:
             if buffer is not None and name not in self._non_persistent_buffers_set:
                 destination[prefix + name] = buffer if keep_vars else buffer.detach()
         if type(self).get_extra_state is not StateDictMixin.get_extra_state:
-            destination[prefix + EXTRA_STATE_KEY] = self.get_extra_state()
+            destination[prefix + _EXTRA_STATE_KEY_SUFFIX] = self.get_extra_state()
 
     def state_dict(
         self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
@@ -287,7 +284,7 @@ class StateDictMixin:
             else:
                 pending.append(copy)
 
-        extra_key = prefix + EXTRA_STATE_KEY
+        extra_key = prefix + _EXTRA_STATE_KEY_SUFFIX
         if type(self).set_extra_state is not StateDictMixin.set_extra_state:
             if extra_key in state_dict:
                 self.set_extra_state(state_dict[extra_key])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from fastnn import _C, no_grad
 from fastnn._C import Tensor, _ModuleBase
+from fastnn._C import device as Device
+from fastnn._C import dtype as DType
 
 from ..parameter import Buffer, Parameter
 from ._hooks import (
@@ -23,15 +26,11 @@ from ._hooks import (
     register_module_parameter_registration_hook,
     run_registration_hooks,
 )
+from ._state_dict import _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX
 from ._state_dict import StateDictMixin, _IncompatibleKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from typing_extensions import Self
-
-    from fastnn._C import device as Device
-    from fastnn._C import dtype as DType
 
 __all__ = [
     "Module",
@@ -566,14 +565,16 @@ class Module(HookMixin, StateDictMixin, _ModuleBase):
         if recurse:
             for module in self.children():
                 module._apply(fn)
-        for param in self._parameters.values():
+        for name, param in self._parameters.items():
             if param is None:
                 continue
             grad = param.grad
             with no_grad():
                 values = fn(param)
                 grad_values = None if grad is None else fn(grad)
-            if values is not param:
+            if values.is_meta != param.is_meta:
+                self._parameters[name] = Parameter(values, param.requires_grad)
+            elif values is not param:
                 param.data = values
             if grad is not None and grad_values is not None and grad_values is not grad:
                 grad.data = grad_values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import copyreg
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from ..modules.container import ModuleDict, ModuleList
 from ..parameter import Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..modules.module import Module
 
 __all__ = [

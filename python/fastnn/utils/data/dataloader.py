@@ -6,8 +6,10 @@ import copy
 import math
 import os
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from fastnn._C import Generator
 from fastnn._utils import ExceptionWrapper
 
 from ._utils.collate import default_collate, default_convert
@@ -17,10 +19,6 @@ from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from fastnn._C import Generator
-
     from .dataset import Dataset
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]

@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastnn import _C
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from fastnn._C import Generator, Tensor
+from fastnn._C import Generator, Tensor
 
 __all__ = [
     "ChainDataset",

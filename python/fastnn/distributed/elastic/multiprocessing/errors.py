@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-__all__ = ["record"]
+__all__ = ["ChildFailedError", "record"]
 
 F = TypeVar("F")
+
+
+class ChildFailedError(Exception):
+    """A process that was started ended with an error."""
 
 
 def record(fn: F, error_handler: Any = None) -> F:

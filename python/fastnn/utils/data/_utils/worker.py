@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn import _C
 from fastnn._utils import ExceptionWrapper
 
+from ..dataset import Dataset
 from .fetch import make_fetcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..dataset import Dataset
     from .channel import Channel
 
 __all__ = ["WorkerInfo", "get_worker_info"]
