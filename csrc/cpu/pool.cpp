@@ -110,7 +110,9 @@ void largest_strip(S* out, std::int64_t* where, const S* in, const PoolWindows& 
 template <class S>
 void largest(const View& values, const View& indices, const View& input, const PoolGeometry& s) {
   using T = ComputeOf<S>;
-  const auto& [wz, wy, wx] = s.window;
+  const PoolWindows& wz = s.window[0];
+  const PoolWindows& wy = s.window[1];
+  const PoolWindows& wx = s.window[2];
   const Whole whole = whole_windows(wx);
   const auto strip = whole.stride == 1   ? &largest_strip<S, 1>
                      : whole.stride == 2 ? &largest_strip<S, 2>
@@ -220,7 +222,9 @@ void sum_strip(ComputeOf<S>* sums, const S* in, const PoolWindows& wz, const Poo
 template <class S>
 void mean(const View& values, const View& input, const PoolGeometry& s) {
   using T = ComputeOf<S>;
-  const auto& [wz, wy, wx] = s.window;
+  const PoolWindows& wz = s.window[0];
+  const PoolWindows& wy = s.window[1];
+  const PoolWindows& wx = s.window[2];
   const Whole whole = whole_windows(wx);
   const auto strip = whole.stride == 1 ? &sum_strip<S, 1> : whole.stride == 2 ? &sum_strip<S, 2> : &sum_strip<S, 0>;
   for_rows(s, [&](std::int64_t plane, std::int64_t z, std::int64_t y) {
@@ -253,7 +257,9 @@ void mean(const View& values, const View& input, const PoolGeometry& s) {
 template <class S>
 void spread(const View& input, const View& values, const PoolGeometry& s) {
   using T = ComputeOf<S>;
-  const auto& [wz, wy, wx] = s.window;
+  const PoolWindows& wz = s.window[0];
+  const PoolWindows& wy = s.window[1];
+  const PoolWindows& wx = s.window[2];
   accumulate_planes<S>(input, s, window_size(s) * out_points(s), [&](T* sums, std::int64_t plane) {
     const S* from = values.as<S>() + plane * out_points(s);
     for (std::int64_t z = 0; z < wz.out; ++z) {

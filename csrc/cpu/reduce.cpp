@@ -80,7 +80,7 @@ struct Largest {
   }
   template <class V>
   static V step(V acc, V x, V) {
-    return (x > acc) | (x != x) ? x : acc;
+    return ((x > acc) | (x != x)) ? x : acc;
   }
   template <class V>
   static V join(V a, V b) {
@@ -95,7 +95,7 @@ struct Smallest {
   }
   template <class V>
   static V step(V acc, V x, V) {
-    return (x < acc) | (x != x) ? x : acc;
+    return ((x < acc) | (x != x)) ? x : acc;
   }
   template <class V>
   static V join(V a, V b) {

@@ -30,7 +30,9 @@ std::int64_t uniform_taps(const ResampleAxis& a) {
 
 template <class Word>
 void pick(const View& output, const View& input, const ResampleGeometry& s) {
-  const auto& [az, ay, ax] = s.axis;
+  const ResampleAxis& az = s.axis[0];
+  const ResampleAxis& ay = s.axis[1];
+  const ResampleAxis& ax = s.axis[2];
   parallel_for(rows_of(s), grain_for(ax.out), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t plane = row / (az.out * ay.out);
@@ -75,7 +77,9 @@ void along_line(S* out, const T* line, const ResampleAxis& a, const T* weight) {
 template <class S>
 void weighted(const View& output, const View& input, const ResampleGeometry& s) {
   using T = Computed<S>;
-  const auto& [az, ay, ax] = s.axis;
+  const ResampleAxis& az = s.axis[0];
+  const ResampleAxis& ay = s.axis[1];
+  const ResampleAxis& ax = s.axis[2];
   const std::int64_t count = ax.begin[ax.out];
   const Scratch weights(count * static_cast<std::int64_t>(sizeof(T)));
   T* const weight = weights.as<T>();
@@ -160,7 +164,8 @@ void along_axis(std::uint8_t* out, const std::uint8_t* in, std::int64_t outer, s
 
 void bytes(const View& output, const View& input, const ResampleGeometry& s) {
   if (s.picks) return pick_any(output, input, s);
-  const auto& [az, ay, ax] = s.axis;
+  const ResampleAxis& ay = s.axis[1];
+  const ResampleAxis& ax = s.axis[2];
   const Scratch scratch(s.planes * ay.in * ax.out);
   along_axis(scratch.as<std::uint8_t>(), input.as<std::uint8_t>(), s.planes * ay.in, 1, ax);
   along_axis(output.as<std::uint8_t>(), scratch.as<std::uint8_t>(), s.planes, ax.out, ay);

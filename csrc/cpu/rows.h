@@ -62,7 +62,7 @@ FASTNN_INLINE T row_max(const S* x, std::int64_t n) {
   }
   for (; i < n; ++i) {
     const T value = static_cast<T>(x[i]);
-    best = (value > best) | (value != value) ? value : best;
+    best = ((value > best) | (value != value)) ? value : best;
     if (best != best) return best;
   }
   return best;

@@ -179,7 +179,11 @@ FASTNN_VEC_FUNCTION T reduce_min(Vec<T> a) { return packet::predux_min(a.p); }
 // Every other lane of two vectors one after the other, from the first on.
 FASTNN_VEC_FUNCTION Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
   return [&]<int... I>(std::integer_sequence<int, I...>) {
+#if defined(__clang__)
     return Vec<T>::of_lanes(__builtin_shufflevector(a.lanes(), b.lanes(), (2 * I)...));
+#else
+    return Vec<T>::of_lanes(__builtin_shuffle(a.lanes(), b.lanes(), typename Vec<T>::Words{(2 * I)...}));
+#endif
   }(std::make_integer_sequence<int, Vec<T>::size>{});
 }
 

@@ -1,5 +1,9 @@
 #include "cpu_host/isa.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <cstdlib>
 #include <string_view>
 
@@ -29,13 +33,20 @@ long LaunchCount::value = 0;
 
 namespace {
 
+#if defined(FASTNN_HAVE_AVX2)
+// clang 14 has no name for it in __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 // From the narrowest to the widest that both the build and the machine (CPU and operating system) have.
 std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> tables = {&cpu::base::table};
 #if defined(FASTNN_HAVE_AVX2)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
-      __builtin_cpu_supports("f16c")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") && has_f16c()) {
     tables.push_back(&cpu::avx2::table);
 #if defined(FASTNN_HAVE_AVX512)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
