@@ -258,7 +258,15 @@ def test_add_an_op_table_is_true() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "third_party/README.md"],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/index.md",
+        "docs/architecture.md",
+        "docs/coming-from-pytorch.md",
+        "third_party/README.md",
+    ],
 )
 def test_documents_link_to_files_that_exist(document: str) -> None:
     path = ROOT / document

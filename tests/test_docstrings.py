@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and prints what it says: of the Python modules and of the compiled functions."""
+"""Every example runs: those in docstrings print what they say, the Python blocks of documents raise nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -62,3 +63,22 @@ def test_example(example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.M
     output: list[str] = []
     failed, _ = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(example, out=output.append)
     assert not failed, "".join(output)
+
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+
+
+def python_blocks(document: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if python_blocks(name)])
+def test_document(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a document, one after the other."""
+    if "onnx" in "".join(python_blocks(document)):
+        pytest.importorskip("onnx")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in python_blocks(document):
+        exec(compile(block, document, "exec"), names)

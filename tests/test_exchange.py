@@ -276,3 +276,93 @@ def test_weights_only_reading_refuses_what_is_no_value():
     file.seek(0)
     with pytest.raises(pickle.UnpicklingError, match=r"torch\.nn\.modules\.linear\.Linear"):
         fastnn.load(file, weights_only=True)
+
+
+# --- whole modules ---------------------------------------------------------------------------------------------------
+
+
+def network(T):
+    T.manual_seed(4)
+    return T.nn.Sequential(
+        T.nn.Conv2d(1, 4, 3, padding="same"), T.nn.BatchNorm2d(4), T.nn.ReLU(), T.nn.MaxPool2d(2), T.nn.Flatten(2),
+        T.nn.LayerNorm(4), T.nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True, activation="gelu"),
+        T.nn.Linear(4, 3), T.nn.Softmax(-1),
+    )  # fmt: skip
+
+
+def test_whole_modules_of_pytorch_are_read():
+    theirs, file = network(torch).eval(), io.BytesIO()
+    torch.save({"model": theirs, "rnn": torch.nn.LSTM(2, 3)}, file)
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match="weights_only=False reads whole modules"):
+        fastnn.load(file)
+    file.seek(0)
+    got = fastnn.load(file, weights_only=False)
+    x = np.random.default_rng(0).standard_normal((2, 1, 4, 4)).astype(np.float32)
+    expected = theirs(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(got["model"](fastnn.from_numpy(x)).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
+    assert type(got["rnn"]) is fastnn.nn.LSTM and got["rnn"](fastnn.ones(5, 1, 2))[0].shape == (5, 1, 3)
+
+
+class Net(fastnn.nn.Module):
+    """A user's model, with a function among its attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.activation, self.sizes = fastnn.nn.Linear(2, 2), fastnn.nn.functional.relu, [1, 2]
+
+    def forward(self, x):
+        return self.activation(self.layer(x))
+
+
+def test_whole_modules_of_the_program_come_back():
+    net, file = Net(), io.BytesIO()
+    fastnn.save(net, file)
+    file.seek(0)
+    got = fastnn.load(file, weights_only=False)
+    assert type(got) is Net and got.sizes == [1, 2] and got.activation is fastnn.nn.functional.relu
+    assert got(fastnn.ones(1, 2)).tolist() == net(fastnn.ones(1, 2)).tolist()
+
+
+def test_whole_modules_name_pytorch_s_classes():
+    """PyTorch reads them where fastnn is not installed."""
+    import pickletools
+    import zipfile
+
+    file = io.BytesIO()
+    fastnn.save(network(fastnn), file)
+    with zipfile.ZipFile(file) as archive:
+        stream = archive.read("archive/data.pkl")
+    names = {argument.split(" ")[0] for op, argument, _ in pickletools.genops(stream) if op.name == "GLOBAL"}
+    assert names <= {"torch", "torch._utils", "torch.nn", "torch.nn.functional", "torch.nn.modules.linear",
+                     "collections", "__builtin__"}  # fmt: skip
+    file.seek(0)
+    theirs, ours = torch.load(file, weights_only=False).eval(), network(fastnn).eval()
+    assert type(theirs) is torch.nn.Sequential
+    x = np.random.default_rng(0).standard_normal((2, 1, 4, 4)).astype(np.float32)
+    expected = theirs(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(ours(fastnn.from_numpy(x)).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00ls\x85R.",
+        b"\x80\x02ctorch.nn.functional\nrelu\n)R.",  # a value, and not to be called
+        b"\x80\x02ctorch.nn\nLinear\nK\x02K\x02\x86R.",
+        b"\x80\x02ctorch.nn\nLinear\nK\x02K\x02\x86\x81.",
+        b"\x80\x02ctorch.hub\nload\n.",
+        b"\x80\x02ctorch\nload\n.",
+        b"\x80\x02cfastnn.nn.modules.module\nwarnings\n.",
+    ],
+)
+def test_trusted_files_call_nothing_either(stream):
+    import zipfile
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", stream)
+        archive.writestr("archive/version", "3\n")
+    file.seek(0)
+    with pytest.raises((pickle.UnpicklingError, RuntimeError)):
+        fastnn.load(file, weights_only=False)

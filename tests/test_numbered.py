@@ -226,6 +226,52 @@ def test_rearrange_refuses(pattern: str, message: str) -> None:
         fastnn.func.rearrange(fastnn.ones(2, 3), "(a c) b -> b a c", c=3)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("alias_copy", ()),
+        ("as_strided_copy", ([3, 2], [1, 4], 1)),
+        ("detach_copy", ()),
+        ("diagonal_copy", (1,)),
+        ("narrow_copy", (1, 1, 2)),
+        ("permute_copy", ([1, 0],)),
+        ("select_copy", (0, 2)),
+        ("slice_copy", (-1, 1, None, 2)),
+        ("split_copy", (2,)),
+        ("split_with_sizes_copy", ([1, 2],)),
+        ("squeeze_copy", ()),
+        ("t_copy", ()),
+        ("transpose_copy", (0, 1)),
+        ("unbind_copy", (1,)),
+        ("unfold_copy", (1, 2, 1)),
+        ("unsqueeze_copy", (1,)),
+        ("view_copy", ([2, 6],)),
+    ],
+)
+def test_copies_of_views(name: str, arguments: tuple[Any, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    values = numbers(3, 4)
+    x = fastnn.from_numpy(values.copy())
+    ours = results(getattr(fastnn, name)(x, *arguments))
+    theirs = results(getattr(torch, name)(torch.from_numpy(values), *arguments))
+    for mine, known in zip(ours, theirs, strict=True):
+        assert mine.tolist() == known.tolist()
+        assert mine.untyped_storage().data_ptr() != x.untyped_storage().data_ptr()
+
+
+def test_copies_write_into_out() -> None:
+    x = fastnn.arange(6.0).view(2, 3)
+    out = fastnn.empty(0)
+    assert fastnn.t_copy(x, out=out) is out
+    assert out.tolist() == x.T.tolist()
+    parts = (fastnn.empty(3), fastnn.empty(3))
+    fastnn.unbind_copy(x, out=parts)
+    assert parts[1].tolist() == [3, 4, 5]
+    assert fastnn.expand_copy(x[:1], [4, 3]).stride() == (3, 1)
+    assert fastnn.view_as_complex_copy(fastnn.view_as_real_copy(x.to(fastnn.complex64))).equal(x.to(fastnn.complex64))
+    assert x.narrow_copy(1, 1, 1).tolist() == [[1], [4]]
+
+
 # --- linear_cross_entropy --------------------------------------------------------------------------------------------
 
 IN_PIECES = fastnn.nn.LinearCrossEntropyOptions(batch_chunk_size=3)

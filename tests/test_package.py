@@ -151,10 +151,12 @@ def test_record_is_complete_and_agrees_with_the_build(path: Path) -> None:
 
 def test_development_requirements_cover_the_build_and_the_extras() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    lists = re.findall(r"^(?:requires|dependencies|demo|onnx|test) = \[(.*?)\]$", pyproject, re.MULTILINE | re.DOTALL)
+    lists = re.findall(
+        r"^(?:requires|dependencies|demo|docs|onnx|test) = \[(.*?)\]$", pyproject, re.MULTILINE | re.DOTALL
+    )
     named = {name for text in lists for name in re.findall(r'"([^"]+)"', text) if not name.startswith("fastnn")}
     listed = (ROOT / "tools" / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-    assert len(lists) == 5
+    assert len(lists) == 6
     assert named - set(listed) == set()
 
 

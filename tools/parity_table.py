@@ -70,7 +70,7 @@ ON_PURPOSE = {
     r"|Interface|List|None|Number|Optional|Pyobject|PyObject|Stream|String|Tensor|Tuple|Union|Device|DeviceObj|Future"
     r"|Inferred|Await|RRef|Symbolic|Opaque)(Obj)?Type$|Mobile|Deserialization|BenchmarkC|Capsule|ErrorReport|IODesc"
     r"|^(fork|wait|Future|Await|Argument|Block|Code|Gradient|Use|Value|Type|Module(Dict)?|OperatorInfo)$": "JIT internals",  # noqa: E501
-    r"_copy$|^native_|_backward|_elemt$|gather_stats|batch_norm_stats|batch_norm_update_stats|^hash_tensor|segment_reduce"
+    r"^native_|_backward|_elemt$|gather_stats|batch_norm_stats|batch_norm_update_stats|^hash_tensor|segment_reduce"
     r"|_meta|^(conv_tbc|while_loop|cond|lobpcg|classproperty|vitals|set_vital|read_vitals)$|slice_inverse|thread_safe"
     r"|_nesting$|sym_constrain|lite_interpreter|profiler_|prepare_multiprocessing|grad_dtype|storage_type|const_data_ptr"
     r"|module_load|reinforce|volatile|^(eig|symeig|solve|lstsq|matrix_rank)$|DisableTorchFunction|dim_order|BufferDict"

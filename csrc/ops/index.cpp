@@ -328,11 +328,7 @@ Tensor index_copy(const Tensor& input, std::int64_t dim, const Tensor& index_ten
     const int at = wrap_dim(dim, input.ndim(), "index_copy");
     record("IndexCopyBackward0", out, {&input, &source},
            [at, places = save(index_tensor), shape = source.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) {
-               std::vector<Tensor> indices(static_cast<std::size_t>(at));
-               indices.push_back(reshape(places.get(), Dims{-1}));
-               d[0] = index_put(g, indices, zeros(Dims{}, g.dtype()), false);
-             }
+             if (d.wants(0)) d[0] = index_copy(g, at, places.get(), zeros(shape, g.dtype()));
              if (d.wants(1)) d[1] = reshape(index_select(g, at, places.get()), shape);
            });
   }

@@ -50,6 +50,11 @@ _LAZY_NAMES = {
         "",
     ),
     "_alias": "install_as_torch",
+    "_copies": """
+        alias_copy as_strided_copy detach_copy diagonal_copy expand_copy narrow_copy permute_copy select_copy slice_copy
+        split_copy split_with_sizes_copy squeeze_copy t_copy transpose_copy unbind_copy unfold_copy unsqueeze_copy
+        view_as_complex_copy view_as_real_copy view_copy
+    """,
     "_functions": """
         _assert _check _check_index _check_is_size _check_not_implemented _check_type _check_value
         are_deterministic_algorithms_enabled as_strided_ asarray atleast_1d atleast_2d atleast_3d block_diag

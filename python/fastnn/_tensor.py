@@ -348,6 +348,11 @@ def is_same_size(self: Tensor, other: Tensor) -> bool:
     return self.shape == other.shape
 
 
+def narrow_copy(self: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """:meth:`narrow`, with memory of its own."""
+    return self.narrow(dim, start, length).clone(memory_format=_C.contiguous_format)
+
+
 def dense_dim(self: Tensor) -> int:
     """The number of dimensions, all of which are dense."""
     return self.dim()
@@ -637,6 +642,7 @@ def _install() -> None:
         "is_pinned": is_pinned,
         "is_shared": is_shared,
         "is_same_size": is_same_size,
+        "narrow_copy": narrow_copy,
         "dense_dim": dense_dim,
         "to_dense": to_dense,
         "to_sparse": to_sparse,

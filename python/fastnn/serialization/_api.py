@@ -111,8 +111,9 @@ def load(
         map_location: ``"cpu"``, a dict or a function as in PyTorch. There is only the CPU, so whatever device a
             tensor was saved from, it is loaded to the CPU.
         pickle_module: for PyTorch's signature; only None is possible.
-        weights_only: ``False`` allows nothing more than ``True``: fastnn never runs code from a checkpoint. Classes
-            of your own are allowed by :func:`fastnn.serialization.add_safe_globals`.
+        weights_only: ``False`` also reads whole modules: layers of ``nn``, and modules whose classes the program has
+            imported. Nothing else: fastnn never imports or calls what a file names. Other classes of your own are
+            allowed by :func:`fastnn.serialization.add_safe_globals`.
         mmap: True maps the file into memory instead of reading it, so that pages are read when first used. Writing to
             a tensor does not change the file. The file must not be shortened while its tensors live. None means True
             for a safetensors path, False otherwise.
@@ -143,7 +144,7 @@ def load(
         if not head:
             raise EOFError(f"load: {source.name} is empty")
         if head.startswith(_zip.MAGIC):
-            return _load_zip(source, bool(mmap), relocate)
+            return _load_zip(source, bool(mmap), relocate, weights_only is False)
         if len(head) > 8 and head[8:9] == b"{":
             from .safetensors import read
 
@@ -151,7 +152,7 @@ def load(
         if head[2:].startswith(_legacy.MAGIC):
             if mmap:
                 raise RuntimeError("load: mmap=True needs a file in the zip format; torch.save writes it by default")
-            return _legacy.load(source, relocate)
+            return _legacy.load(source, relocate, weights_only is False)
         raise _unknown_format(source, head)
 
 
@@ -182,7 +183,7 @@ def _relocation(map_location: Any) -> Callable[[Any, str], None]:
     return lambda storage, location: None
 
 
-def _load_zip(source: Source, mmap: bool, relocate: Callable[[Any, str], None]) -> Any:
+def _load_zip(source: Source, mmap: bool, relocate: Callable[[Any, str], None], whole: bool) -> Any:
     records = _zip.read_directory(source)
     folders = [name[: -len("data.pkl")] for name in records if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(folders) != 1:
@@ -216,7 +217,7 @@ def _load_zip(source: Source, mmap: bool, relocate: Callable[[Any, str], None]) 
         return tensor
 
     stream = records[folder + "data.pkl"]
-    return Unpickler(source.read(stream.offset, stream.size), load_storage).load()
+    return Unpickler(source.read(stream.offset, stream.size), load_storage, whole=whole).load()
 
 
 def read_tensor(source: Source, offset: int, nbytes: int, row: DtypeName, *, mmap: bool, what: str) -> Tensor:

@@ -28,7 +28,7 @@ _VERSION = 1001
 _LENGTH = struct.Struct("<q")
 
 
-def load(source: Source, relocate: Callable[[Any, str], None]) -> Any:
+def load(source: Source, relocate: Callable[[Any, str], None], whole: bool) -> Any:
     """The object in such a file.
 
     Raises:
@@ -51,7 +51,7 @@ def load(source: Source, relocate: Callable[[Any, str], None]) -> Any:
     position = 0
     parts = []
     for _ in range(5):
-        reader = Unpickler(data, new_storage, position)
+        reader = Unpickler(data, new_storage, position, whole)
         parts.append(reader.load())
         position = reader.position
     _, version, machine, obj, keys = parts

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _C
 
 from ._dtypes import DtypeName, name_of
+from ._globals import public_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -307,6 +308,9 @@ class Pickler:
     # -- everything else, as Python's pickles do it ---------------------------------------------------------------
 
     def _save_object(self, obj: Any, kind: type) -> None:
+        if kind is _OPERATION:
+            self._global(*public_name(obj))
+            return
         if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) and getattr(obj, "__self__", None) in (
             None,
             _BUILT_IN,
@@ -344,13 +348,14 @@ class Pickler:
             found = getattr(found, part, None)
         if found is not obj:
             raise self._refusal(obj, f"it is not found as {module}.{name}")
-        self._global(module, name)
+        self._global(*public_name(obj))
 
     def _refusal(self, obj: Any, why: str) -> PicklingError:
         place = "".join(self._path) or "the object"
         return PicklingError(f"save: {place} is {obj!r:.100}, which cannot be pickled: {why}")
 
 
+_OPERATION = type(_C.add)
 _BUILT_IN = sys.modules["builtins"]
 
 

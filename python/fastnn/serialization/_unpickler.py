@@ -16,7 +16,7 @@ from fastnn import _C
 
 from . import _memory
 from ._dtypes import BY_NAME, BY_STORAGE, DtypeName, dtype_of, name_of
-from ._globals import lookup
+from ._globals import lookup, lookup_whole
 from ._keys import is_key
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ class _Allowed(_Marker):
         self.item = item
 
 
+class _Named(_Allowed):
+    """A class of modules or an operation in a file that is trusted: a value, or what a module is made of."""
+
+    __slots__ = ()
+
+
 class Unpickler:
     """Interprets one stream.
 
@@ -98,12 +104,14 @@ class Unpickler:
         data: the stream.
         load_storage: gives the flat tensor over a storage, from its key, dtype, size in bytes and location.
         position: where in the data the stream begins; after :meth:`load`, where it ended.
+        whole: whether it may hold whole modules.
     """
 
-    def __init__(self, data: bytes | mmap, load_storage: LoadStorage, position: int = 0) -> None:
+    def __init__(self, data: bytes | mmap, load_storage: LoadStorage, position: int = 0, whole: bool = False) -> None:
         self._data = data
         self.position = position
         self._load_storage = load_storage
+        self._whole = whole
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -263,6 +271,8 @@ class Unpickler:
             self._push(dtype_of(BY_NAME[name]))
         elif (item := lookup(module, name)) is not None:
             self._push(_Allowed(f"{module}.{name}", item))
+        elif self._whole and (item := lookup_whole(module, name)) is not None:
+            self._push(_Named(f"{module}.{name}", item))
         else:
             raise UnpicklingError(_refusal(module, name))
 
@@ -278,7 +288,7 @@ class Unpickler:
             raise self._error("arguments are not a tuple")
         if isinstance(function, _Function):
             self._push(function.build(self, arguments))
-        elif isinstance(function, _Allowed):
+        elif isinstance(function, _Allowed) and not isinstance(function, _Named):
             self._call_added(function.item, arguments)
         else:
             raise self._error(f"a {type(function).__name__} is called")
@@ -287,6 +297,8 @@ class Unpickler:
         arguments, kind = self._pop(), self._pop()
         if not isinstance(kind, _Allowed) or not isinstance(kind.item, type) or type(arguments) is not tuple:
             raise self._error("an object is made of something that is no allowed class")
+        if isinstance(kind, _Named) and arguments:
+            raise self._error("a module is made with arguments")
         self._call_added(kind.item.__new__, (kind.item, *arguments))
 
     def _call_added(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -500,7 +512,10 @@ def _refusal(module: str, name: str) -> str:
     if top == "numpy":
         return text + "It was saved with NumPy values in it: turn them into tensors or Python numbers and save again."
     if "nn" in module.split(".") or top == "torch":
-        return text + "It was probably saved as a whole object: save its state_dict() and load that."
+        return text + (
+            "It was probably saved as a whole object: save its state_dict() and load that. If you trust the file, "
+            "weights_only=False reads whole modules whose classes the program has imported."
+        )
     return text + (
         "weights_only=False does not change this. If you know the class and trust the file, allow it with "
         "fastnn.serialization.add_safe_globals([...])."

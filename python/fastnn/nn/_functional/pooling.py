@@ -347,8 +347,9 @@ def _fractional_max_pool(
         shape = [x.size(0), x.size(1), *(1,) * (2 * spatial)]
         shape[2 + d], shape[2 + spatial + d] = out[d], kernel[d]
         places = places * sizes[d] + along.reshape(shape)
-    places = places.reshape(x.size(0), x.size(1), -1)
-    windows = x.flatten(2).gather(2, places).reshape(x.size(0), x.size(1), *out, -1)
+    planes, inside = x.shape[:2], math.prod(kernel)
+    places = places.reshape(*planes, math.prod(out) * inside)
+    windows = x.flatten(2).gather(2, places).reshape(*planes, *out, inside)
     best = windows.max(-1, keepdim=True)[1]
     values = windows.gather(-1, best).squeeze(-1)
     indices = places.reshape(windows.shape).gather(-1, best).squeeze(-1)

@@ -162,6 +162,10 @@ class TransformerEncoderLayer(_TransformerLayer):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.activation = _get_activation_fn(activation)
+        # PyTorch's fast path for inference knows these two.
+        is_relu = self.activation is F.relu or isinstance(self.activation, ReLU)
+        is_gelu = self.activation is F.gelu or isinstance(self.activation, GELU)
+        self.activation_relu_or_gelu = 1 if is_relu else 2 if is_gelu else 0
 
     def forward(
         self,
@@ -339,9 +343,8 @@ def _leaves_padding_out(layer: Module) -> bool:
     if not isinstance(layer, TransformerEncoderLayer) or layer.norm_first or layer.norm1.eps != layer.norm2.eps:
         return False
     attention = layer.self_attn
-    known = layer.activation in (F.relu, F.gelu) or isinstance(layer.activation, (ReLU, GELU))
     whole = attention._qkv_same_embed_dim and attention.in_proj_bias is not None and attention.num_heads % 2 == 0
-    return bool(known and attention.batch_first and whole)
+    return bool(layer.activation_relu_or_gelu and attention.batch_first and whole)
 
 
 class TransformerDecoder(Module):
