@@ -689,3 +689,16 @@ def test_gradients_of_threads_add_up():
     for thread in threads:
         thread.join()
     assert x.grad.item() == 4 * 200 * 2
+
+
+def test_variable_is_an_old_name_of_tensor() -> None:
+    x = fastnn.ones(2)
+    v = autograd.Variable(x, requires_grad=True)
+    assert type(v) is fastnn.Tensor and v.requires_grad and not x.requires_grad and v.data_ptr() == x.data_ptr()
+    assert isinstance(x, autograd.Variable) and not isinstance(2, autograd.Variable)
+    w = autograd.Variable(data=2 * v)
+    assert w.grad_fn is None and not w.requires_grad and autograd.Variable().numel() == 0
+    with pytest.warns(UserWarning, match="volatile was removed"):
+        autograd.Variable(x, volatile=True)
+    with pytest.raises(TypeError, match="has to be a tensor, but got list"):
+        autograd.Variable([1.0])

@@ -212,7 +212,9 @@ def test_a_fixed_shape_needs_no_dynamic_axes():
     program = assert_agrees(MODELS["cnn"][0](), (randn(2, 3, 8, 8),))
     dims = program.model_proto.graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in dims] == [2, 3, 8, 8]
-    assert {"0.weight", "9.bias"} <= {one.name for one in program.model_proto.graph.initializer}
+    constants = {one.name for one in program.model_proto.graph.initializer}
+    assert {"0.weight", "9.bias"} <= constants
+    assert constants <= {name for node in program.model_proto.graph.node for name in node.input}
 
 
 @pytest.mark.parametrize("axes", [{"x0": {0: "batch", 1: "length"}}, {"x0": [0, 1]}], ids=["named", "listed"])
@@ -309,7 +311,7 @@ OPERATIONS = {
 ON_IMAGES = {
     "pooling": lambda x: [
         F.max_pool2d(x, 3, 2, 1), F.avg_pool2d(x, 3, 2, 1), F.adaptive_avg_pool2d(x, (3, 2)), F.adaptive_max_pool2d(x, 1),
-        F.avg_pool2d(x, 2, count_include_pad=False), F.max_pool2d(x, 3, ceil_mode=True),
+        F.avg_pool2d(x, 2, count_include_pad=False), F.avg_pool2d(x, 2, ceil_mode=True), F.max_pool2d(x, 3, ceil_mode=True),
     ],
     "resizing": lambda x: [
         F.interpolate(x, scale_factor=2), F.interpolate(x, size=(4, 9)), F.interpolate(x, size=(9, 8), mode="bilinear"),
@@ -364,6 +366,7 @@ def test_sizes_that_depend_on_dynamic_ones():
         (lambda x: x + fastnn.randn(3), "randn has no mapping"),
         (lambda x: x[x > 0], "mask"),
         (lambda x: x.shape, "must return tensors"),
+        (lambda x: F.avg_pool2d(x[None], 2, ceil_mode=True), "opset_version=19"),
     ],
 )
 def test_what_cannot_be_said_is_an_error_with_its_name(model, words):

@@ -78,7 +78,7 @@ ON_PURPOSE = {
     r"|assert_int_or_pair|has_torch_function\w*|handle_torch_function|\w+_notes|factory_kwargs|Container|swap_in_optimizer_params_and_state"
     r"|variable|Tag|get_file_path|ParameterDict|DeepCopyMemoTable|SerializationStorageContext|PyTorchFile\w+|\w*Error"
     r"|Script\w+|ArgumentSpec|CompleteArgumentSpec|CallStack|ConcreteModuleType\w*|FunctionSchema|LoggerBase|NoopLogger"
-    r"|AVG|SUM)$|^(Aggregation|Alias|Execution|Logging|Throughput|Under|Ben|Lock|Stat)": "internals, or removed from PyTorch",  # noqa: E501
+    r"|AVG|SUM|Tensor)$|^(Aggregation|Alias|Execution|Logging|Throughput|Under|Ben|Lock|Stat)": "internals, or removed from PyTorch",  # noqa: E501
 }
 
 

@@ -1,66 +1,26 @@
 #include "kernels/conv.h"
 
-#include <cstring>
-#include <type_traits>
-
-#include "core/parallel.h"
-#include "core/scratch.h"
+#include "cpu/conv_depthwise.h"
+#include "cpu/conv_shape.h"
+#include "cpu/gemm.h"
 #include "cpu/loops.h"
 #include "cpu/tables.h"
 
 // A convolution is a matrix product with the unfolded input: rows are (channel, kernel position), columns are
-// (image, output position). It is unfolded a tile of columns at a time, so that the memory stays bounded. How the work
-// is cut follows from the shape alone, so results do not depend on the number of threads.
+// (image, output position). The unfolded input is never whole in memory: panels of the product are packed from the
+// input itself. With strides of one the gradient of the input is a convolution too, with the kernel turned around. How
+// sums are cut follows from the shape alone, so results do not depend on the number of threads.
 
 FASTNN_CPU_BEGIN
 
 namespace {
 
-constexpr std::int64_t kTileElements = 1 << 17;  // of an unfolded tile: half a megabyte of float32
-constexpr std::int64_t kLeastColumns = 64;
-constexpr std::int64_t kMostColumns = 1024;
-constexpr std::int64_t kWantedTasks = 16;           // pieces of work when the shape allows it
-constexpr std::int64_t kLeastRows = 64;             // of a piece of the output channels or of the unfolded rows
-constexpr std::int64_t kPartialElements = 1 << 17;  // of a weight small enough for partial sums
-constexpr double kTaskWork = 2.5e5;                 // multiply-adds below which a second thread does not pay
+using namespace conv;
+
+constexpr std::int64_t kWantedTasks = 16;    // pieces of work when the shape allows it
+constexpr std::int64_t kLeastRows = 64;      // of a piece of the output channels or of the unfolded rows
+constexpr std::int64_t kSumColumns = 768;    // that a weight gradient adds up at a time
 constexpr std::int64_t kDirectPoints = 256;  // output points of an image from which a 1x1 kernel is a plain product
-
-std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::int64_t volume(const std::int64_t (&sizes)[kSpatial]) { return sizes[0] * sizes[1] * sizes[2]; }
-
-// What follows from a geometry.
-struct Shape : ConvGeometry {
-  std::int64_t group_in, group_out;          // channels of one group
-  std::int64_t in_points, out_points, taps;  // of one channel
-  std::int64_t rows;                         // of the unfolded input of one group
-
-  explicit Shape(const ConvGeometry& geometry)
-      : ConvGeometry(geometry),
-        group_in(in_channels / groups),
-        group_out(out_channels / groups),
-        in_points(volume(in)),
-        out_points(volume(out)),
-        taps(volume(kernel)),
-        rows(group_in * taps) {}
-
-  bool depthwise() const { return group_in == 1 && groups > 1; }
-  // The unfolded input is the input.
-  bool pointwise() const {
-    for (int d = 0; d < kSpatial; ++d) {
-      if (kernel[d] != 1 || stride[d] != 1 || padding[d] != 0 || in[d] != out[d]) return false;
-    }
-    return true;
-  }
-  std::int64_t tile_columns() const {
-    const std::int64_t fitting = kTileElements / larger(rows, 1) / 16 * 16;
-    return smaller(larger(kLeastColumns, smaller(fitting, kMostColumns)), larger(batch * out_points, 1));
-  }
-};
-
-template <class T>
-using ComputeOf = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
 template <class T>
 const BlasOf<T>& blas_of() {
@@ -71,97 +31,46 @@ const BlasOf<T>& blas_of() {
   }
 }
 
-std::int64_t grain_for(double work_of_task) {
-  return larger(1, static_cast<std::int64_t>(kTaskWork / (work_of_task + 1)));
-}
-
-// --- moving values ---------------------------------------------------------------------------------------------------
-
-template <class To, class From>
-void copy_strided(To* to, const From* from, std::int64_t step, std::int64_t n) {
-  if constexpr (std::is_same_v<To, From>) {
-    if (step == 1) {
-      std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(To));
+// to[0 .. count) = from[0], from[step], ...; zero outside of [first, last), where nothing is read.
+template <class T, class S>
+[[gnu::always_inline]] inline void copy_inside(T* to, const S* from, std::int64_t step, std::int64_t first,
+                                               std::int64_t last, std::int64_t count) {
+  if constexpr (std::is_same_v<T, S>) {
+    constexpr std::int64_t L = Vec<T>::size;
+    const auto lanes = [](std::int64_t at) { return at < 0 ? 0 : at > L ? L : at; };
+    if (step == 1 && count <= L) {
+      const Vec<T> value = Vec<T>::load_range(from, first, last);
+      if (count == L) {
+        value.store(to);
+      } else {
+        value.store_partial(to, count);
+      }
       return;
     }
-  } else if (step == 1) {
-    FASTNN_IVDEP
-    for (std::int64_t i = 0; i < n; ++i) to[i] = To(from[i]);
-    return;
-  }
-  FASTNN_IVDEP
-  for (std::int64_t i = 0; i < n; ++i) to[i] = To(from[i * step]);
-}
-template <class T>
-void add_strided(T* to, std::int64_t step, const T* from, std::int64_t n) {
-  if (step == 1) {
-    FASTNN_IVDEP
-    for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
-    return;
-  }
-  FASTNN_IVDEP
-  for (std::int64_t i = 0; i < n; ++i) to[i * step] += from[i];
-}
-template <class T>
-void fill(T* to, T value, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = value;
-}
-
-// A weight in the compute type: itself, or converted into `buffer`.
-template <class T, class S>
-const T* widened(const View& view, T* buffer) {
-  if constexpr (std::is_same_v<T, S>) {
-    return view.as<T>();
-  } else {
-    copy_strided(buffer, view.as<S>(), 1, view.numel());
-    return buffer;
-  }
-}
-template <class T, class S>
-std::int64_t widened_bytes(const View& view) {
-  return std::is_same_v<T, S> ? 0 : view.numel() * static_cast<std::int64_t>(sizeof(T));
-}
-
-// Calls f(offset in the columns, image, first output point of a row of the output, [first, last) within that row) for
-// each row that columns [begin, end) touch.
-template <class F>
-void for_rows(const Shape& s, std::int64_t begin, std::int64_t end, F&& f) {
-  const std::int64_t width = s.out[2];
-  std::int64_t column = begin;
-  while (column < end) {
-    const std::int64_t x = column % width;
-    const std::int64_t row = column / width;
-    const std::int64_t count = smaller(width - x, end - column);
-    const std::int64_t y = row % s.out[1];
-    const std::int64_t z = row / s.out[1] % s.out[0];
-    const std::int64_t image = row / (s.out[1] * s.out[0]);
-    f(column - begin, image, z, y, x, x + count);
-    column += count;
-  }
-}
-
-// The output positions along x whose input position at tap `t` lies inside.
-struct Range {
-  std::int64_t first, last;
-};
-Range inside(const Shape& s, std::int64_t t) {
-  const std::int64_t shift = t * s.dilation[2] - s.padding[2];  // input x = output x * stride + shift
-  const std::int64_t first = shift >= 0 ? 0 : ceil_div(-shift, s.stride[2]);
-  const std::int64_t last = s.in[2] - 1 - shift < 0 ? 0 : (s.in[2] - 1 - shift) / s.stride[2] + 1;
-  return {smaller(first, s.out[2]), smaller(last, s.out[2])};
-}
-
-// Visits the taps of channels [c0, c1): f(row, channel, kz, ky, kx).
-template <class F>
-void for_taps(const Shape& s, std::int64_t c0, std::int64_t c1, F&& f) {
-  std::int64_t row = 0;
-  for (std::int64_t c = c0; c < c1; ++c) {
-    for (std::int64_t kz = 0; kz < s.kernel[0]; ++kz) {
-      for (std::int64_t ky = 0; ky < s.kernel[1]; ++ky) {
-        for (std::int64_t kx = 0; kx < s.kernel[2]; ++kx) f(row++, c, kz, ky, kx);
+    if (step == 1 || step == 2) {
+      for (std::int64_t i = 0; i < count; i += L) {
+        Vec<T> value;
+        if (step == 1) {
+          value = Vec<T>::load_range(from + i, lanes(first - i), larger(lanes(last - i), lanes(first - i)));
+        } else {
+          const T* at = from + 2 * i;
+          const std::int64_t begin = 2 * (first - i);
+          const std::int64_t end = larger(2 * (last - i) - 1, begin);
+          value = even_lanes(Vec<T>::load_range(at, lanes(begin), lanes(end)),
+                             Vec<T>::load_range(at + L, lanes(begin - L), lanes(end - L)));
+        }
+        if (i + L <= count) {
+          value.store(to + i);
+        } else {
+          value.store_partial(to + i, count - i);
+        }
       }
+      return;
     }
   }
+  fill(to, T(0), first);
+  copy_strided(to + first, from + first * step, step, last - first);
+  fill(to + last, T(0), count - last);
 }
 
 // Columns [begin, end) of the unfolded channels [c0, c1) of a group; `input` is its first channel in the first image.
@@ -186,9 +95,7 @@ void unfold(T* col, const S* input, const Shape& s, std::int64_t c0, std::int64_
           const std::int64_t first = smaller(larger(range.first, x0), x1);
           const std::int64_t last = larger(smaller(range.last, x1), first);
           const S* line = input + (image * s.in_channels + c) * s.in_points + (in_z * s.in[1] + in_y) * s.in[2];
-          fill(out, T(0), first - x0);
-          copy_strided(out + (first - x0), line + first * s.stride[2] + shift, s.stride[2], last - first);
-          fill(out + (last - x0), T(0), x1 - last);
+          copy_inside(out, line + x0 * s.stride[2] + shift, s.stride[2], first - x0, last - x0, x1 - x0);
         });
   });
 }
@@ -249,65 +156,183 @@ void scatter_columns(S* to, const T* block, std::int64_t channels, std::int64_t 
   }
 }
 
+// --- packing ---------------------------------------------------------------------------------------------------------
+
+// A run of columns of the unfolded input within one row of the output of one image.
+struct Run {
+  std::int64_t at, count;  // columns of the panel
+  std::int64_t z, y;       // the input row that tap 0 meets; may lie outside
+  std::int64_t x;          // output position along x of the first column
+  std::int64_t image;
+};
+
+// A panel of W columns of the unfolded input of a group, from column `begin` on: panel[(row - first) * W + column] for
+// `depth` rows from `first` on.
+template <class T, int W, class S>
+void pack_columns(T* panel, const S* input, const Shape& s, std::int64_t begin, std::int64_t count, std::int64_t first,
+                  std::int64_t depth) {
+  Run runs[W];
+  int run_count = 0;
+  for_rows(s, begin, begin + count,
+           [&](std::int64_t at, std::int64_t image, std::int64_t z, std::int64_t y, std::int64_t x0, std::int64_t x1) {
+             runs[run_count++] = {at, x1 - x0, z * s.stride[0] - s.padding[0], y * s.stride[1] - s.padding[1],
+                                  x0, image};
+           });
+  if (count < W) fill(panel, T(0), depth * W);
+  std::int64_t c = first / s.taps;
+  std::int64_t kx = first % s.kernel[2];
+  std::int64_t ky = first / s.kernel[2] % s.kernel[1];
+  std::int64_t kz = first % s.taps / (s.kernel[2] * s.kernel[1]);
+  for (T* to = panel; to != panel + depth * W; to += W) {
+    const Range range = inside(s, kx);
+    const std::int64_t shift = kx * s.dilation[2] - s.padding[2];
+    for (int r = 0; r < run_count; ++r) {
+      const Run& run = runs[r];
+      const std::int64_t z = run.z + kz * s.dilation[0];
+      const std::int64_t y = run.y + ky * s.dilation[1];
+      std::int64_t x0 = 0;
+      std::int64_t x1 = 0;
+      std::int64_t line = 0;
+      if (z >= 0 && z < s.in[0] && y >= 0 && y < s.in[1]) {
+        x0 = smaller(larger(range.first - run.x, 0), run.count);
+        x1 = larger(smaller(range.last - run.x, run.count), x0);
+        line = (run.image * s.in_channels + c) * s.in_points + (z * s.in[1] + y) * s.in[2];
+      }
+      copy_inside(to + run.at, input + line + run.x * s.stride[2] + shift, s.stride[2], x0, x1, run.count);
+    }
+    if (++kx < s.kernel[2]) continue;
+    kx = 0;
+    if (++ky < s.kernel[1]) continue;
+    ky = 0;
+    if (++kz < s.kernel[0]) continue;
+    kz = 0;
+    ++c;
+  }
+}
+
+// Calls f(group) for all groups: in parallel over them when each is little work, else f is parallel within.
+template <class F>
+void for_groups(const Shape& s, double work, F&& f) {
+  if (s.groups < 2 * num_threads() && work > kTaskWork) {
+    for (std::int64_t group = 0; group < s.groups; ++group) f(group);
+    return;
+  }
+  parallel_for(s.groups, grain_for(work), [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t group = from; group < to; ++group) f(group);
+  });
+}
+double work_of_group(const Shape& s) {
+  return static_cast<double>(s.group_out * s.rows) * static_cast<double>(s.batch * s.out_points);
+}
+
 // --- the three products ----------------------------------------------------------------------------------------------
+
+// Some channels of some columns of the output, while it is computed: the output itself where the columns are one run
+// of one image, else a block that is put there at the end.
+template <class T, class S>
+struct Part {
+  S* output;
+  const Shape& s;
+  std::int64_t channel, channels, col, cols;
+  bool direct;
+  Scratch scratch;
+  GemmTarget<T> target;
+
+  Part(const View& view, const View* bias, const Shape& shape, std::int64_t channel_, std::int64_t channels_,
+       std::int64_t col_, std::int64_t cols_)
+      : output(view.as<S>()),
+        s(shape),
+        channel(channel_),
+        channels(channels_),
+        col(col_),
+        cols(cols_),
+        direct(std::is_same_v<T, S> && (col + cols - 1) / s.out_points == col / s.out_points),
+        scratch(direct ? 0 : channels * cols * static_cast<std::int64_t>(sizeof(T))),
+        target{scratch.as<T>(), cols, T(1), T(0), nullptr, 0} {
+    if constexpr (std::is_same_v<T, S>) {
+      if (direct) {
+        target.c = output + (col / s.out_points * s.out_channels + channel) * s.out_points + col % s.out_points;
+        target.step = s.out_points;
+      }
+    }
+    if (bias == nullptr) return;
+    for (std::int64_t i = 0; i < channels; ++i) fill(target.c + i * target.step, T(bias->as<S>()[channel + i]), cols);
+    target.rest = target.c;
+    target.rest_step = target.step;
+    target.beta = T(1);
+  }
+  ~Part() {
+    if (direct) return;
+    scatter_columns(output, target.c, s.out_channels, s.out_points, channel, channel + channels, col, col + cols);
+  }
+  Part(const Part&) = delete;
+  Part& operator=(const Part&) = delete;
+};
+
+// `weight` is [out_channels, rows].
+template <class T, class S>
+void correlate_general(const View& output, const View& input, const T* weight, const View* bias, const Shape& s) {
+  constexpr int kRows = GemmShape<T>::kRows;
+  constexpr int kCols = GemmShape<T>::kCols;
+  for_groups(s, work_of_group(s), [&](std::int64_t group) {
+    const T* w = weight + group * s.group_out * s.rows;
+    const S* in = input.as<S>() + group * s.group_in * s.in_points;
+    gemm_streamed<T>(
+        s.group_out, s.batch * s.out_points, s.rows,
+        [&](T* panel, std::int64_t row, std::int64_t rows) {
+          gemm_pack<T, kRows, T>(panel, w + row * s.rows, s.rows, 1, rows, s.rows);
+        },
+        [&](T* panel, std::int64_t col, std::int64_t cols, std::int64_t first, std::int64_t depth) {
+          pack_columns<T, kCols>(panel, in, s, col, cols, first, depth);
+        },
+        [&](std::int64_t row, std::int64_t col, std::int64_t rows, std::int64_t cols) {
+          return Part<T, S>(output, bias, s, group * s.group_out + row, rows, col, cols);
+        });
+  });
+}
 
 template <class S>
 void forward_general(const View& output, const View& input, const View& weight, const View* bias, const Shape& s) {
   using T = ComputeOf<S>;
   const Scratch wide(widened_bytes<T, S>(weight));
-  const T* w = widened<T, S>(weight, wide.as<T>());
-  const std::int64_t total = s.batch * s.out_points;
-  const std::int64_t columns = s.tile_columns();
-  const std::int64_t column_tiles = ceil_div(total, columns);
-  std::int64_t channel_tiles = 1;
-  while (column_tiles * s.groups * channel_tiles < kWantedTasks && s.group_out / (2 * channel_tiles) >= kLeastRows) {
-    channel_tiles *= 2;
+  correlate_general<T, S>(output, input, widened<T, S>(weight, wide.as<T>()), bias, s);
+}
+
+// The convolution of the gradient that gives the gradient of the input, for strides of one.
+ConvGeometry turned(const Shape& s) {
+  ConvGeometry g = s;
+  std::swap(g.in_channels, g.out_channels);
+  for (int d = 0; d < kSpatial; ++d) {
+    std::swap(g.in[d], g.out[d]);
+    g.padding[d] = s.dilation[d] * (s.kernel[d] - 1) - s.padding[d];
   }
-  const std::int64_t channels = ceil_div(s.group_out, channel_tiles);
-  const double work = static_cast<double>(channels) * static_cast<double>(s.rows + 8) * static_cast<double>(columns);
-  parallel_for(column_tiles * s.groups * channel_tiles, grain_for(work), [&](std::int64_t from, std::int64_t to) {
-    const Scratch scratch((s.rows + channels) * columns * static_cast<std::int64_t>(sizeof(T)));
-    T* col = scratch.as<T>();
-    T* block = col + s.rows * columns;
-    std::int64_t unfolded = -1;
-    for (std::int64_t task = from; task < to; ++task) {
-      const std::int64_t tile = task / channel_tiles;
-      const std::int64_t group = tile % s.groups;
-      const std::int64_t begin = tile / s.groups * columns;
-      const std::int64_t end = smaller(begin + columns, total);
-      const std::int64_t first = group * s.group_out + task % channel_tiles * channels;
-      const std::int64_t last = smaller(first + channels, (group + 1) * s.group_out);
-      if (first >= last) continue;
-      if (unfolded != tile) {
-        unfold(col, input.as<S>() + group * s.group_in * s.in_points, s, 0, s.group_in, begin, end);
-        unfolded = tile;
-      }
-      const std::int64_t count = end - begin;
-      // Straight into the output where the columns are one run of one image.
-      const std::int64_t image = begin / s.out_points;
-      bool direct = std::is_same_v<T, S> && (end - 1) / s.out_points == image;
-      T* c = block;
-      std::int64_t step = count;
-      if constexpr (std::is_same_v<T, S>) {
-        if (direct) {
-          c = output.as<T>() + (image * s.out_channels + first) * s.out_points + begin % s.out_points;
-          step = s.out_points;
-        }
-      }
-      T beta = T(0);
-      if (bias != nullptr) {
-        for (std::int64_t i = first; i < last; ++i) fill(c + (i - first) * step, T(bias->as<S>()[i]), count);
-        beta = T(1);
-      }
-      blas_of<T>().gemm(false, false, last - first, count, s.rows, T(1), w + first * s.rows, s.rows, col, count, beta,
-                        c, step);
-      if (!direct) scatter_columns(output.as<S>(), block, s.out_channels, s.out_points, first, last, begin, end);
-    }
-  });
+  return g;
 }
 
 template <class S>
-void input_gradient_general(const View& input_gradient, const View& gradient, const View& weight, const View* bias,
+void input_gradient_dense(const View& input_gradient, const View& gradient, const View& weight, const View* bias,
+                          const Shape& s) {
+  using T = ComputeOf<S>;
+  const Scratch scratch(weight.numel() * static_cast<std::int64_t>(sizeof(T)));
+  T* const w = scratch.as<T>();
+  // [groups, group_out, group_in, taps] becomes [groups, group_in, group_out, taps backwards].
+  parallel_for(s.groups * s.group_in, grain_for(static_cast<double>(s.group_out * s.taps) * 4),
+               [&](std::int64_t from, std::int64_t to) {
+                 for (std::int64_t i = from; i < to; ++i) {
+                   const S* source =
+                       weight.as<S>() + (i / s.group_in * s.group_out * s.group_in + i % s.group_in) * s.taps;
+                   T* target = w + i * s.group_out * s.taps;
+                   for (std::int64_t o = 0; o < s.group_out; ++o) {
+                     const S* taps = source + o * s.rows;
+                     for (std::int64_t t = 0; t < s.taps; ++t) target[o * s.taps + t] = T(taps[s.taps - 1 - t]);
+                   }
+                 }
+               });
+  correlate_general<T, S>(input_gradient, gradient, w, bias, Shape(turned(s)));
+}
+
+template <class S>
+void input_gradient_strided(const View& input_gradient, const View& gradient, const View& weight, const View* bias,
                             const Shape& s) {
   using T = ComputeOf<S>;
   const Scratch wide(widened_bytes<T, S>(weight));
@@ -384,210 +409,79 @@ void input_gradient_general(const View& input_gradient, const View& gradient, co
   });
 }
 
+// to[col, row] = from[row, col] for rows [begin, end) of `from`, which has `cols` columns; `to` has `rows`.
+template <class T, class S>
+void transpose_columns(S* to, const T* from, std::int64_t cols, std::int64_t rows, std::int64_t begin,
+                       std::int64_t end) {
+  constexpr std::int64_t L = Vec<T>::size;
+  for (std::int64_t row = begin; row < end; row += L) {
+    const std::int64_t height = smaller(L, end - row);
+    for (std::int64_t col = 0; col < cols; col += L) {
+      const std::int64_t width = smaller(L, cols - col);
+      Vec<T> square[L];
+      for (std::int64_t i = 0; i < L; ++i) {
+        square[i] = i < height ? Vec<T>::load_partial(from + (row + i) * cols + col, width) : Vec<T>(T(0));
+      }
+      transpose(square);
+      for (std::int64_t i = 0; i < width; ++i) square[i].store_partial(to + (col + i) * rows + row, height);
+    }
+  }
+}
+
+// The transpose of the gradient is a product of the unfolded input, which is unfolded a block at a time, with the
+// gradient of the output.
 template <class S>
 void weight_gradient_general(const View& weight_gradient, const View& input, const View& gradient, const Shape& s) {
   using T = ComputeOf<S>;
+  constexpr int kCols = GemmShape<T>::kCols;
   const std::int64_t total = s.batch * s.out_points;
-  const std::int64_t columns = s.tile_columns();
-  const std::int64_t column_tiles = ceil_div(total, columns);
-  const std::int64_t numel = weight_gradient.numel();
-  // A small weight: the columns are shared out, and partial sums added in order. A large one: its rows are.
-  std::int64_t parts = 1;
-  std::int64_t channel_tiles = 1;
-  if (numel <= kPartialElements) {
-    parts = larger(1, smaller(kWantedTasks / s.groups, column_tiles));
-  } else {
-    while (s.groups * channel_tiles < kWantedTasks && s.rows / (2 * channel_tiles) >= 2 * kLeastRows &&
-           2 * channel_tiles <= s.group_in) {
-      channel_tiles *= 2;
-    }
-  }
-  const std::int64_t channels = ceil_div(s.group_in, channel_tiles);
-  const bool direct = std::is_same_v<T, S> && parts == 1;
-  const Scratch partial(direct ? 0 : parts * numel * static_cast<std::int64_t>(sizeof(T)));
-  T* const sums = direct ? static_cast<T*>(weight_gradient.data) : partial.as<T>();
-  const std::int64_t tiles_of_part = ceil_div(column_tiles, parts);
-  const double work = static_cast<double>(s.group_out) * static_cast<double>(channels * s.taps + 8) *
-                      static_cast<double>(tiles_of_part * columns);
-  parallel_for(parts * s.groups * channel_tiles, grain_for(work), [&](std::int64_t from, std::int64_t to) {
-    const Scratch scratch(columns * (channels * s.taps + s.group_out) * static_cast<std::int64_t>(sizeof(T)));
-    T* col = scratch.as<T>();
-    T* block = col + columns * channels * s.taps;
-    for (std::int64_t task = from; task < to; ++task) {
-      const std::int64_t part = task / channel_tiles / s.groups;
-      const std::int64_t group = task / channel_tiles % s.groups;
-      const std::int64_t c0 = task % channel_tiles * channels;
-      const std::int64_t c1 = smaller(c0 + channels, s.group_in);
-      if (c0 >= c1) continue;
-      const std::int64_t out0 = group * s.group_out;
-      const std::int64_t rows = (c1 - c0) * s.taps;
-      T* sum = sums + part * numel + out0 * s.rows + c0 * s.taps;
-      for (std::int64_t i = 0; i < s.group_out; ++i) fill(sum + i * s.rows, T(0), rows);
-      for (std::int64_t t = part * tiles_of_part; t < smaller((part + 1) * tiles_of_part, column_tiles); ++t) {
-        const std::int64_t begin = t * columns;
-        const std::int64_t end = smaller(begin + columns, total);
-        const std::int64_t count = end - begin;
-        unfold(col, input.as<S>() + group * s.group_in * s.in_points, s, c0, c1, begin, end);
-        const T* g = block;
-        std::int64_t step = count;
-        const std::int64_t image = begin / s.out_points;
-        bool gathered = true;
-        if constexpr (std::is_same_v<T, S>) {
-          if ((end - 1) / s.out_points == image) {
-            g = gradient.as<T>() + (image * s.out_channels + out0) * s.out_points + begin % s.out_points;
-            step = s.out_points;
-            gathered = false;
-          }
+  for_groups(s, work_of_group(s), [&](std::int64_t group) {
+    const std::int64_t out0 = group * s.group_out;
+    const std::int64_t panels = gemm_panels(s.group_out, kCols);
+    const Scratch scratch((s.rows * s.group_out + panels * kCols * kSumColumns) * static_cast<std::int64_t>(sizeof(T)));
+    T* const sums = scratch.as<T>();  // [rows, group_out]
+    T* const packed = sums + s.rows * s.group_out;
+    if (total == 0) fill(sums, T(0), s.rows * s.group_out);
+    // Channels of the input are shared out, a few at a time.
+    const std::int64_t most = larger(1, 12 * GemmShape<T>::kRows / s.taps);
+    const std::int64_t channels = smaller(most, larger(1, ceil_div(s.group_in, 4 * num_threads())));
+    for (std::int64_t begin = 0; begin < total; begin += kSumColumns) {
+      const std::int64_t end = smaller(begin + kSumColumns, total);
+      const std::int64_t depth = end - begin;
+      parallel_for(panels, grain_for(static_cast<double>(kCols * depth) * kGemmPackWork),
+                   [&](std::int64_t from, std::int64_t to) {
+                     const Scratch block(kCols * depth * static_cast<std::int64_t>(sizeof(T)));
+                     for (std::int64_t panel = from; panel < to; ++panel) {
+                       const std::int64_t first = panel * kCols;
+                       const std::int64_t count = smaller(kCols, s.group_out - first);
+                       gather_columns(block.as<T>(), gradient.as<S>(), s.out_channels, s.out_points, out0 + first,
+                                      out0 + first + count, begin, end);
+                       gemm_pack<T, kCols, T>(packed + first * depth, block.as<T>(), depth, 1, count, depth);
+                     }
+                   });
+      const double work = static_cast<double>(channels * s.taps) * static_cast<double>(depth * (s.group_out + 8));
+      parallel_for(ceil_div(s.group_in, channels), grain_for(work), [&](std::int64_t from, std::int64_t to) {
+        const Scratch block(channels * s.taps * depth * static_cast<std::int64_t>(sizeof(T)));
+        for (std::int64_t piece = from; piece < to; ++piece) {
+          const std::int64_t c0 = piece * channels;
+          const std::int64_t c1 = smaller(c0 + channels, s.group_in);
+          unfold(block.as<T>(), input.as<S>() + group * s.group_in * s.in_points, s, c0, c1, begin, end);
+          T* const c = sums + c0 * s.taps * s.group_out;
+          const GemmTarget<T> target{c, s.group_out, T(1), T(1), begin > 0 ? c : nullptr, s.group_out};
+          gemm_tile(block.as<T>(), depth, packed, (c1 - c0) * s.taps, s.group_out, depth, target);
         }
-        if (gathered) {
-          gather_columns(block, gradient.as<S>(), s.out_channels, s.out_points, out0, out0 + s.group_out, begin, end);
-        }
-        blas_of<T>().gemm(false, true, s.group_out, rows, count, T(1), g, step, col, count, T(1), sum, s.rows);
-      }
-    }
-  });
-  if (direct) return;
-  for (std::int64_t part = 1; part < parts; ++part) {
-    const T* other = sums + part * numel;
-    FASTNN_IVDEP
-    for (std::int64_t i = 0; i < numel; ++i) sums[i] += other[i];
-  }
-  copy_strided(weight_gradient.as<S>(), sums, 1, numel);
-}
-
-// --- one input channel a group ---------------------------------------------------------------------------------------
-
-// Visits the lines of a depthwise convolution: f(tap, first output point, first input point, count) for every tap and
-// every row of the output of one channel.
-template <class F>
-void for_lines(const Shape& s, F&& f) {
-  for_taps(s, 0, 1, [&](std::int64_t tap, std::int64_t, std::int64_t kz, std::int64_t ky, std::int64_t kx) {
-    const Range range = inside(s, kx);
-    if (range.first >= range.last) return;
-    const std::int64_t shift = kx * s.dilation[2] - s.padding[2];
-    for (std::int64_t z = 0; z < s.out[0]; ++z) {
-      const std::int64_t in_z = z * s.stride[0] + kz * s.dilation[0] - s.padding[0];
-      if (in_z < 0 || in_z >= s.in[0]) continue;
-      for (std::int64_t y = 0; y < s.out[1]; ++y) {
-        const std::int64_t in_y = y * s.stride[1] + ky * s.dilation[1] - s.padding[1];
-        if (in_y < 0 || in_y >= s.in[1]) continue;
-        f(tap, (z * s.out[1] + y) * s.out[2] + range.first,
-          (in_z * s.in[1] + in_y) * s.in[2] + range.first * s.stride[2] + shift, range.last - range.first);
-      }
-    }
-  });
-}
-
-template <class T>
-void add_scaled(T* to, std::int64_t step_to, const T* from, std::int64_t step_from, T factor, std::int64_t n) {
-  if (step_to == 1 && step_from == 1) {
-    FASTNN_IVDEP
-    for (std::int64_t i = 0; i < n; ++i) to[i] += factor * from[i];
-    return;
-  }
-  FASTNN_IVDEP
-  for (std::int64_t i = 0; i < n; ++i) to[i * step_to] += factor * from[i * step_from];
-}
-template <class T>
-T dot_strided(const T* a, const T* b, std::int64_t step_b, std::int64_t n) {
-  constexpr int kLanes = 16;
-  T lanes[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int l = 0; l < kLanes; ++l) lanes[l] += a[i + l] * b[(i + l) * step_b];
-  }
-  T total = T(0);
-  for (const T lane : lanes) total += lane;
-  for (; i < n; ++i) total += a[i] * b[i * step_b];
-  return total;
-}
-
-// One channel of one image in the compute type.
-template <class T, class S>
-const T* plane(const View& view, std::int64_t index, std::int64_t points, T* buffer) {
-  const S* from = view.as<S>() + index * points;
-  if constexpr (std::is_same_v<T, S>) {
-    return from;
-  } else {
-    copy_strided(buffer, from, 1, points);
-    return buffer;
-  }
-}
-
-template <class S>
-void forward_depthwise(const View& output, const View& input, const View& weight, const View* bias, const Shape& s) {
-  using T = ComputeOf<S>;
-  const double work = static_cast<double>(s.taps) * static_cast<double>(s.out_points);
-  parallel_for(s.batch * s.out_channels, grain_for(work), [&](std::int64_t from, std::int64_t to) {
-    const Scratch scratch((s.in_points + s.out_points) * static_cast<std::int64_t>(sizeof(T)));
-    T* buffer = scratch.as<T>();
-    for (std::int64_t task = from; task < to; ++task) {
-      const std::int64_t channel = task % s.out_channels;
-      const std::int64_t image = task / s.out_channels;
-      const T* in = plane<T, S>(input, image * s.in_channels + channel / s.group_out, s.in_points, buffer);
-      T* out = buffer + s.in_points;
-      if constexpr (std::is_same_v<T, S>) out = output.as<T>() + task * s.out_points;
-      fill(out, bias ? T(bias->as<S>()[channel]) : T(0), s.out_points);
-      const S* w = weight.as<S>() + channel * s.taps;
-      for_lines(s, [&](std::int64_t tap, std::int64_t at_out, std::int64_t at_in, std::int64_t count) {
-        add_scaled(out + at_out, 1, in + at_in, s.stride[2], T(w[tap]), count);
       });
-      if constexpr (!std::is_same_v<T, S>) copy_strided(output.as<S>() + task * s.out_points, out, 1, s.out_points);
     }
+    S* const result = weight_gradient.as<S>() + out0 * s.rows;
+    constexpr std::int64_t L = Vec<T>::size;
+    parallel_for(ceil_div(s.rows, L), grain_for(static_cast<double>(s.group_out * L) * 4),
+                 [&](std::int64_t from, std::int64_t to) {
+                   transpose_columns(result, sums, s.group_out, s.rows, from * L, smaller(to * L, s.rows));
+                 });
   });
 }
 
-template <class S>
-void input_gradient_depthwise(const View& input_gradient, const View& gradient, const View& weight, const View* bias,
-                              const Shape& s) {
-  using T = ComputeOf<S>;
-  const double work = static_cast<double>(s.taps * s.group_out) * static_cast<double>(s.out_points);
-  parallel_for(s.batch * s.in_channels, grain_for(work), [&](std::int64_t from, std::int64_t to) {
-    const Scratch scratch((s.in_points + s.out_points) * static_cast<std::int64_t>(sizeof(T)));
-    T* buffer = scratch.as<T>();
-    for (std::int64_t task = from; task < to; ++task) {
-      const std::int64_t channel = task % s.in_channels;
-      const std::int64_t image = task / s.in_channels;
-      T* in = buffer + s.out_points;
-      if constexpr (std::is_same_v<T, S>) in = input_gradient.as<T>() + task * s.in_points;
-      fill(in, bias ? T(bias->as<S>()[channel]) : T(0), s.in_points);
-      for (std::int64_t o = channel * s.group_out; o < (channel + 1) * s.group_out; ++o) {
-        const T* g = plane<T, S>(gradient, image * s.out_channels + o, s.out_points, buffer);
-        const S* w = weight.as<S>() + o * s.taps;
-        for_lines(s, [&](std::int64_t tap, std::int64_t at_out, std::int64_t at_in, std::int64_t count) {
-          add_scaled(in + at_in, s.stride[2], g + at_out, 1, T(w[tap]), count);
-        });
-      }
-      if constexpr (!std::is_same_v<T, S>)
-        copy_strided(input_gradient.as<S>() + task * s.in_points, in, 1, s.in_points);
-    }
-  });
-}
-
-template <class S>
-void weight_gradient_depthwise(const View& weight_gradient, const View& input, const View& gradient, const Shape& s) {
-  using T = ComputeOf<S>;
-  const double work = static_cast<double>(s.taps * s.batch) * static_cast<double>(s.out_points);
-  parallel_for(s.out_channels, grain_for(work), [&](std::int64_t from, std::int64_t to) {
-    const Scratch scratch((s.in_points + s.out_points + s.taps) * static_cast<std::int64_t>(sizeof(T)));
-    T* buffer = scratch.as<T>();
-    T* sums = buffer + s.in_points + s.out_points;
-    for (std::int64_t channel = from; channel < to; ++channel) {
-      fill(sums, T(0), s.taps);
-      for (std::int64_t image = 0; image < s.batch; ++image) {
-        const T* in = plane<T, S>(input, image * s.in_channels + channel / s.group_out, s.in_points, buffer);
-        const T* g = plane<T, S>(gradient, image * s.out_channels + channel, s.out_points, buffer + s.in_points);
-        for_lines(s, [&](std::int64_t tap, std::int64_t at_out, std::int64_t at_in, std::int64_t count) {
-          sums[tap] += dot_strided(g + at_out, in + at_in, s.stride[2], count);
-        });
-      }
-      copy_strided(weight_gradient.as<S>() + channel * s.taps, sums, 1, s.taps);
-    }
-  });
-}
-
-// --- a kernel of one tap: plain products
-// ------------------------------------------------------------------------------
+// --- a kernel of one tap: plain products -----------------------------------------------------------------------------
 
 // [batch, groups, rows, cols] over a contiguous tensor; a weight has the same matrix for all of the batch.
 struct Stack {
@@ -665,7 +559,10 @@ void input_gradient(const View& result, const View& gradient, const View& weight
   }
   with_storage(result.dtype, [&](auto storage) {
     using S = decltype(storage);
-    (s.depthwise() ? input_gradient_depthwise<S> : input_gradient_general<S>)(result, gradient, weight, bias, s);
+    const bool dense = s.stride[0] == 1 && s.stride[1] == 1 && s.stride[2] == 1;
+    (s.depthwise() ? input_gradient_depthwise<S>
+     : dense       ? input_gradient_dense<S>
+                   : input_gradient_strided<S>)(result, gradient, weight, bias, s);
   });
 }
 

@@ -219,14 +219,20 @@ std::int64_t line_count(const View& shape, int dim) {
 template <class Word>
 void gather_of(const View& out, const View& input, const View& index, int dim) {
   const std::int64_t n = index.sizes[dim];
+  const std::int64_t step_place = index.strides[dim];
+  const std::int64_t step_to = out.strides[dim];
+  const std::int64_t step_from = input.strides[dim];
   parallel_for(line_count(index, dim), kGrain / (n + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
     each_line(index, out, input, dim, begin, end, [&](std::int64_t oi, std::int64_t oo, std::int64_t in) {
       const std::int64_t* places = index.as<std::int64_t>() + oi;
       Word* to = out.as<Word>() + oo;
       const Word* from = input.as<Word>() + in;
-      for (std::int64_t i = 0; i < n; ++i) {
-        to[i * out.strides[dim]] = from[places[i * index.strides[dim]] * input.strides[dim]];
+      if (step_place == 1 && step_to == 1 && step_from == 1) {
+        FASTNN_IVDEP
+        for (std::int64_t i = 0; i < n; ++i) to[i] = from[places[i]];
+        return;
       }
+      for (std::int64_t i = 0; i < n; ++i) to[i * step_to] = from[places[i * step_place] * step_from];
     });
   });
 }
@@ -250,14 +256,17 @@ void gather(const View& out, const View& input, const View& index, int dim) {
 template <class T, class F>
 void scatter_with(const View& target, const View& source, const View& index, int dim, F combine) {
   const std::int64_t n = index.sizes[dim];
+  const std::int64_t step_place = index.strides[dim];
+  const std::int64_t step_to = target.strides[dim];
+  const std::int64_t step_from = source.strides[dim];
   parallel_for(line_count(index, dim), kGrain / (n + 1) + 1, [&](std::int64_t begin, std::int64_t end) {
     each_line(index, target, source, dim, begin, end, [&](std::int64_t oi, std::int64_t ot, std::int64_t os) {
       const std::int64_t* places = index.as<std::int64_t>() + oi;
       T* to = target.as<T>() + ot;
       const T* from = source.as<T>() + os;
       for (std::int64_t i = 0; i < n; ++i) {
-        T& place = to[places[i * index.strides[dim]] * target.strides[dim]];
-        place = combine(place, from[i * source.strides[dim]]);
+        T& place = to[places[i * step_place] * step_to];
+        place = combine(place, from[i * step_from]);
       }
     });
   });

@@ -3,9 +3,12 @@
 #include <climits>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "core/parallel.h"
 #include "core/scratch.h"
+#include "cpu/few_rows.h"
+#include "cpu/gemm.h"
 #include "cpu/loops.h"
 #include "cpu/tables.h"
 
@@ -13,8 +16,10 @@ FASTNN_CPU_BEGIN
 
 namespace {
 
-// The result is cut into tiles by its shape alone, so that it does not depend on the number of threads: a BLAS may
-// round differently at other tile sizes. Work is counted in multiply-adds; moving an element costs as much as a few.
+// Products in float32, 16-bit operands among them, are ours (cpu/gemm.h) but for vectors and small ones; those, and
+// products in float64, are a BLAS's. For it the result is cut into tiles by its shape alone, so that it does not depend
+// on the number of threads: a BLAS may round differently at other tile sizes. Work is counted in multiply-adds; moving
+// an element costs as much as a few.
 constexpr double kTileWork = 2e6;        // below this a tile is not cut further
 constexpr double kTaskWork = 2.5e5;      // below this a second thread does not pay
 constexpr double kMoveWork = 16;         // an element of an operand, in multiply-adds
@@ -364,17 +369,20 @@ void plan_grid(Plan& plan) {
   plan.grid_n = larger(1, ceil_div(n, plan.tile_n));
 }
 
+void move_to_batch(const Plan& plan, std::int64_t batch, Matrix (&matrix)[kRoles]) {
+  for (int d = 0; d < plan.batch_dims; ++d) {
+    const std::int64_t at = batch % plan.batch_sizes[d];
+    batch /= plan.batch_sizes[d];
+    for (int r = 0; r < kRoles; ++r) matrix[r].data += at * plan.batch_steps[r][d];
+  }
+}
+
 void run_tasks(const Plan& plan, std::int64_t begin, std::int64_t end) {
   const std::int64_t tiles = plan.grid_m * plan.grid_n;
   for (std::int64_t task = begin; task < end; ++task) {
-    std::int64_t batch = task / tiles;
     Matrix matrix[kRoles];
     for (int r = 0; r < kRoles; ++r) matrix[r] = plan.matrix[r];
-    for (int d = 0; d < plan.batch_dims; ++d) {
-      const std::int64_t at = batch % plan.batch_sizes[d];
-      batch /= plan.batch_sizes[d];
-      for (int r = 0; r < kRoles; ++r) matrix[r].data += at * plan.batch_steps[r][d];
-    }
+    move_to_batch(plan, task / tiles, matrix);
     const std::int64_t row = task % tiles / plan.grid_n * plan.tile_m;
     const std::int64_t col = task % tiles % plan.grid_n * plan.tile_n;
     const std::int64_t rows = smaller(plan.tile_m, matrix[kC].rows - row);
@@ -383,6 +391,184 @@ void run_tasks(const Plan& plan, std::int64_t begin, std::int64_t end) {
     plan.run({matrix[kC].part(row, rows, col, cols), matrix[kA].part(row, rows, 0, k), matrix[kB].part(0, k, col, cols),
               matrix[kInput].part(row, rows, col, cols), plan.alpha, plan.beta});
   }
+}
+
+// --- a few rows --------------------------------------------------------------------------------------------------
+
+constexpr std::int64_t kFewDepth = 32;     // a shorter k is left to the others
+constexpr std::int64_t kFewColumns = 512;  // of a piece of work
+
+bool is_walkable(const Matrix& b) {
+  if (b.dtype != DType::Float32 && b.dtype != DType::Float16 && b.dtype != DType::BFloat16) return false;
+  return has_rows(b) || has_rows(b.transposed());
+}
+bool is_few_rows(const Matrix& a, const Matrix& b) {
+  return a.rows <= kFewRows && a.cols >= kFewDepth && b.cols > kFewRows && a.dtype != DType::Float64 &&
+         is_floating(a.dtype) && is_walkable(b);
+}
+
+void multiply_few_rows(const Matrix (&matrix)[kRoles], double alpha, double beta) {
+  const Matrix& a = matrix[kA];
+  const Matrix& b = matrix[kB];
+  const std::int64_t m = a.rows;
+  const std::int64_t k = a.cols;
+  const bool by_columns = !has_rows(b);
+  const bool direct_a = a.dtype == DType::Float32 && has_rows(a);
+  const Scratch rows(direct_a ? 0 : m * k * static_cast<std::int64_t>(sizeof(float)));
+  if (!direct_a) load_block(rows.as<float>(), k, a, 1.0f);
+  const float* left = direct_a ? reinterpret_cast<const float*>(a.data) : rows.as<float>();
+  const std::int64_t step_a = direct_a ? leading(a) : k;
+  const FewRowsFn run = few_rows_function(b.dtype, by_columns, m);
+  const double work = static_cast<double>(k) * kFewColumns * (kMoveWork / 2 + static_cast<double>(m));
+  parallel_for(ceil_div(b.cols, kFewColumns), larger(1, static_cast<std::int64_t>(kTaskWork / work)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 float sums[kFewRows * kFewColumns];
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const std::int64_t col = i * kFewColumns;
+                   const std::int64_t cols = smaller(kFewColumns, b.cols - col);
+                   if (!by_columns) std::memset(sums, 0, sizeof(sums));
+                   run(k, cols, left, step_a, b.part(0, k, col, cols).data, by_columns ? b.col_step : b.row_step, sums,
+                       kFewColumns);
+                   Matrix part = matrix[kC].part(0, m, col, cols);
+                   for (std::int64_t row = 0; row < m; ++row) {
+                     float* sum = sums + row * kFewColumns;
+                     if (alpha != 1) {
+                       for (std::int64_t j = 0; j < cols; ++j) sum[j] *= static_cast<float>(alpha);
+                     }
+                     if (beta != 0) {
+                       float rest[kFewColumns];
+                       load_block(rest, cols, matrix[kInput].part(row, 1, col, cols), static_cast<float>(beta));
+                       for (std::int64_t j = 0; j < cols; ++j) sum[j] += rest[j];
+                     }
+                     store_any(part.data + row * part.row_step * itemsize(part.dtype), part.dtype, sum, part.col_step,
+                               cols);
+                   }
+                 }
+               });
+}
+
+// c^T = b^T a^T
+void exchange(Plan& plan) {
+  std::swap(plan.matrix[kA], plan.matrix[kB]);
+  for (Matrix& matrix : plan.matrix) matrix = matrix.transposed();
+  for (int d = 0; d < plan.batch_dims; ++d) std::swap(plan.batch_steps[kA][d], plan.batch_steps[kB][d]);
+}
+
+// --- products from packed panels -----------------------------------------------------------------------------------
+
+constexpr double kSmallWork = 1 << 18;    // a BLAS has kernels for products this small that need no panels
+constexpr std::int64_t kNarrow = 16;      // columns of a narrow product,
+constexpr double kNarrowWork = 1 << 20;   // which a BLAS does better up to this size
+constexpr std::int64_t kAliasing = 1024;  // rows this many elements apart share a set of the cache
+constexpr std::int64_t kReadPanels = 8;   // of b, up to which rows of a are read as they lie instead of packed
+
+using PackFn = void (*)(float* panel, const void* from, std::int64_t step_i, std::int64_t step_p, std::int64_t count,
+                        std::int64_t k);
+template <int W>
+PackFn pack_function(DType dtype) {
+  switch (dtype) {
+    case DType::Float16:
+      return &gemm_pack<float, W, Half>;
+    case DType::BFloat16:
+      return &gemm_pack<float, W, BFloat16>;
+    case DType::Float64:
+      return &gemm_pack<float, W, double>;
+    default:
+      return &gemm_pack<float, W, float>;
+  }
+}
+
+bool wants_panels(const Plan& plan) {
+  const Matrix& a = plan.matrix[kA];
+  const Matrix& b = plan.matrix[kB];
+  const Matrix& c = plan.matrix[kC];
+  if (!is_floating(a.dtype) || !is_floating(b.dtype) || (a.dtype == DType::Float64 && b.dtype == DType::Float64)) {
+    return false;
+  }
+  if (c.rows == 1 || c.cols == 1) return false;
+  const double work = static_cast<double>(c.rows) * static_cast<double>(c.cols) * static_cast<double>(a.cols);
+  const bool plain = readable<float>(a) && readable<float>(b) && c.dtype == DType::Float32 && has_rows(c);
+  if (!plain) return true;
+  if (c.cols <= kNarrow) return work > kNarrowWork;
+  return work > kSmallWork || !has_rows(b);
+}
+
+void multiply_panels(const Matrix (&matrix)[kRoles], double alpha, double beta) {
+  using Shape = GemmShape<float>;
+  const Matrix& a = matrix[kA];
+  const Matrix& b = matrix[kB];
+  const Matrix& c = matrix[kC];
+  const Matrix& input = matrix[kInput];
+  const std::int64_t k = a.cols;
+  const bool direct_c = c.dtype == DType::Float32 && c.col_step == 1;
+  const bool direct_input = input.dtype == DType::Float32 && input.col_step == 1;
+  const std::int64_t panels = gemm_panels(c.cols, Shape::kCols);
+  const bool direct_a = a.dtype == DType::Float32 && a.col_step == 1 &&
+                        panels <= (a.row_step % kAliasing == 0 ? kReadPanels / 4 : kReadPanels) && a.row_step > 0;
+  const PackFn fill_a = pack_function<Shape::kRows>(a.dtype);
+  const PackFn fill_b = pack_function<Shape::kCols>(b.dtype);
+  gemm_packed<float>(
+      c.rows, c.cols, k,
+      [&](float* panel, std::int64_t row, std::int64_t rows) {
+        fill_a(panel, a.part(row, rows, 0, k).data, a.row_step, a.col_step, rows, k);
+      },
+      [&](float* panel, std::int64_t col, std::int64_t cols) {
+        fill_b(panel, b.part(0, k, col, cols).data, b.col_step, b.row_step, cols, k);
+      },
+      [&](const float* panels_a, const float* panels_b, std::int64_t row, std::int64_t col, std::int64_t rows,
+          std::int64_t cols) {
+        const Matrix part = c.part(row, rows, col, cols);
+        const Scratch scratch(direct_c ? 0 : rows * cols * static_cast<std::int64_t>(sizeof(float)));
+        GemmTarget<float> target;
+        target.c = direct_c ? reinterpret_cast<float*>(part.data) : scratch.as<float>();
+        target.step = direct_c ? c.row_step : cols;
+        target.alpha = static_cast<float>(alpha);
+        target.beta = static_cast<float>(beta);
+        target.rest = nullptr;
+        target.rest_step = 0;
+        if (beta != 0) {
+          const Matrix rest = input.part(row, rows, col, cols);
+          if (direct_input) {
+            target.rest = reinterpret_cast<const float*>(rest.data);
+            target.rest_step = input.row_step;
+          } else {
+            load_block(target.c, target.step, rest, target.beta);
+            target.rest = target.c;
+            target.rest_step = target.step;
+            target.beta = 1;
+          }
+        }
+        if (direct_a) {
+          gemm_tile(reinterpret_cast<const float*>(a.part(row, rows, 0, k).data), a.row_step, panels_b, rows, cols, k,
+                    target);
+        } else {
+          gemm_tile(panels_a, 0, panels_b, rows, cols, k, target);
+        }
+        if (!direct_c) store_block(part, target.c);
+      },
+      direct_a);
+}
+
+using MultiplyFn = void (*)(const Matrix (&matrix)[kRoles], double alpha, double beta);
+
+// All of the batch: in parallel over it, or within each product.
+void run_batch(const Plan& plan, MultiplyFn multiply) {
+  const auto one = [&](std::int64_t batch) {
+    Matrix matrix[kRoles];
+    for (int r = 0; r < kRoles; ++r) matrix[r] = plan.matrix[r];
+    move_to_batch(plan, batch, matrix);
+    multiply(matrix, plan.alpha, plan.beta);
+  };
+  const double work = static_cast<double>(plan.matrix[kC].rows) * static_cast<double>(plan.matrix[kC].cols) *
+                      static_cast<double>(plan.matrix[kA].cols + 8);
+  if (plan.batches < 2 * num_threads() && work > kTaskWork) {
+    for (std::int64_t batch = 0; batch < plan.batches; ++batch) one(batch);
+    return;
+  }
+  parallel_for(plan.batches, larger(1, static_cast<std::int64_t>(kTaskWork / (work + 1))),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t batch = begin; batch < end; ++batch) one(batch);
+               });
 }
 
 // A long dot product: partial sums of blocks of fixed size, added in order.
@@ -443,19 +629,15 @@ void gemm(const View& c, const View& a, const View& b, const Product& product) {
   }
   plan_batch(plan, views);
   if (!has_rows(plan.matrix[kC]) && has_rows(plan.matrix[kC].transposed())) {
-    // c^T = b^T a^T
-    const Matrix first = plan.matrix[kA];
-    plan.matrix[kA] = plan.matrix[kB].transposed();
-    plan.matrix[kB] = first.transposed();
-    plan.matrix[kC] = plan.matrix[kC].transposed();
-    plan.matrix[kInput] = plan.matrix[kInput].transposed();
-    for (int d = 0; d < plan.batch_dims; ++d) {
-      const std::int64_t step = plan.batch_steps[kA][d];
-      plan.batch_steps[kA][d] = plan.batch_steps[kB][d];
-      plan.batch_steps[kB][d] = step;
-    }
+    exchange(plan);
   }
   if (run_long_dot(plan)) return;
+  if (is_few_rows(plan.matrix[kA], plan.matrix[kB])) return run_batch(plan, &multiply_few_rows);
+  if (is_few_rows(plan.matrix[kB].transposed(), plan.matrix[kA].transposed())) {
+    exchange(plan);
+    return run_batch(plan, &multiply_few_rows);
+  }
+  if (wants_panels(plan)) return run_batch(plan, &multiply_panels);
   plan_grid(plan);
   const std::int64_t tasks = plan.batches * plan.grid_m * plan.grid_n;
   const double work = static_cast<double>(plan.tile_m) * static_cast<double>(plan.tile_n) *

@@ -77,30 +77,33 @@ void largest_strip(S* out, std::int64_t* where, const S* in, const PoolWindows& 
                    const Whole& whole) {
   using T = ComputeOf<S>;
   const std::int64_t stride = fixed_stride > 0 ? fixed_stride : whole.stride;
+  // A place is that of the window's corner plus an offset, which is as wide as an element, so that both are vectors.
+  using Offset = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   T best[kStrip];
-  std::int64_t at[kStrip];
+  Offset at[kStrip];
   const std::int64_t corner = (wz.begin[z] * wy.in + wy.begin[y]) * wx.in + wx.begin[x];
   for (std::int64_t i = 0; i < n; ++i) {
     best[i] = static_cast<T>(in[corner + i * stride]);
-    at[i] = corner + i * stride;
+    at[i] = 0;
   }
   for (std::int64_t iz = wz.begin[z]; iz < wz.end[z]; iz += wz.step) {
     for (std::int64_t iy = wy.begin[y]; iy < wy.end[y]; iy += wy.step) {
       for (std::int64_t tap = 0; tap < whole.taps; ++tap) {
         const std::int64_t start = (iz * wy.in + iy) * wx.in + wx.begin[x] + tap * wx.step;
+        const auto offset = static_cast<Offset>(start - corner);
         FASTNN_IVDEP
         for (std::int64_t i = 0; i < n; ++i) {
           const T value = static_cast<T>(in[start + i * stride]);
           const bool better = (value > best[i]) | is_nan(value);
           best[i] = better ? value : best[i];
-          at[i] = better ? start + i * stride : at[i];
+          at[i] = better ? offset : at[i];
         }
       }
     }
   }
   for (std::int64_t i = 0; i < n; ++i) {
     out[i] = S(best[i]);
-    where[i] = at[i];
+    where[i] = corner + i * stride + at[i];
   }
 }
 

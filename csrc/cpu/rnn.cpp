@@ -4,6 +4,7 @@
 
 #include "core/parallel.h"
 #include "core/scratch.h"
+#include "cpu/gemm.h"
 #include "cpu/rows.h"
 #include "cpu/tables.h"
 
@@ -73,15 +74,8 @@ class Packed {
 
  private:
   void pack(T* panel, const T* matrix, std::int64_t first, std::int64_t width, bool transposed) const {
-    for (std::int64_t k = 0; k < depth_; ++k) {
-      T* row = panel + k * kWidth;
-      if (transposed) {
-        for (std::int64_t j = 0; j < width; ++j) row[j] = matrix[(first + j) * depth_ + k];
-      } else {
-        for (std::int64_t j = 0; j < width; ++j) row[j] = matrix[k * columns_ + first + j];
-      }
-      for (std::int64_t j = width; j < kWidth; ++j) row[j] = T(0);
-    }
+    const T* from = matrix + (transposed ? first * depth_ : first);
+    gemm_pack<T, kWidth, T>(panel, from, transposed ? depth_ : 1, transposed ? 1 : columns_, width, depth_);
   }
 
   template <int rows>

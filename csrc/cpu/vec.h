@@ -13,6 +13,7 @@
 #include <Eigen/Core>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #if defined(__F16C__)
 #include <immintrin.h>
@@ -68,6 +69,8 @@ struct Vec {
   // The first n lanes (0 <= n <= size); the others are zero.
   FASTNN_INLINE static Vec load_partial(const T* from, std::int64_t n);
   FASTNN_INLINE void store_partial(T* to, std::int64_t n) const;
+  // Lanes first to last - 1; the others are zero, and their memory is not touched.
+  FASTNN_INLINE static Vec load_range(const T* from, std::int64_t first, std::int64_t last);
 
   // 16-bit memory, for T = float.
   FASTNN_INLINE static Vec load(const Half* from);
@@ -173,6 +176,26 @@ FASTNN_VEC_FUNCTION T reduce_add(Vec<T> a) { return packet::predux(a.p); }
 FASTNN_VEC_FUNCTION T reduce_max(Vec<T> a) { return packet::predux_max(a.p); }
 FASTNN_VEC_FUNCTION T reduce_min(Vec<T> a) { return packet::predux_min(a.p); }
 
+// Every other lane of two vectors one after the other, from the first on.
+FASTNN_VEC_FUNCTION Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+  return [&]<int... I>(std::integer_sequence<int, I...>) {
+    return Vec<T>::of_lanes(__builtin_shufflevector(a.lanes(), b.lanes(), (2 * I)...));
+  }(std::make_integer_sequence<int, Vec<T>::size>{});
+}
+
+// A square of vectors becomes its transpose.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+FASTNN_VEC_FUNCTION void transpose(Vec<T> (&rows)[Vec<T>::size]) {
+  packet::PacketBlock<typename Vec<T>::Packet, Vec<T>::size> block;
+#pragma GCC unroll 16
+  for (int i = 0; i < Vec<T>::size; ++i) block.packet[i] = rows[i].p;
+  packet::ptranspose(block);
+#pragma GCC unroll 16
+  for (int i = 0; i < Vec<T>::size; ++i) rows[i].p = block.packet[i];
+}
+#pragma GCC diagnostic pop
+
 // f(scalar) on every lane, for what has no vector form.
 template <class T, class F>
 FASTNN_INLINE Vec<T> each_lane(Vec<T> a, F f) {
@@ -212,6 +235,14 @@ FASTNN_INLINE void Vec<double>::store_partial(double* to, std::int64_t n) const 
   _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << n) - 1u), p);
 }
 template <>
+FASTNN_INLINE Vec<float> Vec<float>::load_range(const float* from, std::int64_t first, std::int64_t last) {
+  return Vec(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << last) - (1u << first)), from));
+}
+template <>
+FASTNN_INLINE Vec<double> Vec<double>::load_range(const double* from, std::int64_t first, std::int64_t last) {
+  return Vec(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << last) - (1u << first)), from));
+}
+template <>
 FASTNN_INLINE Vec<float> Vec<float>::load(const Half* from) {
   return Vec(_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))));
 }
@@ -222,6 +253,47 @@ FASTNN_INLINE void Vec<float>::store(Half* to) const {
 
 #else
 
+#if defined(__AVX2__)
+
+// The first n words of eight.
+FASTNN_INLINE __m256i first_words(std::int64_t n) {
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), index);
+}
+template <>
+FASTNN_INLINE Vec<float> Vec<float>::load_partial(const float* from, std::int64_t n) {
+  return Vec(Packet(_mm256_maskload_ps(from, first_words(n))));
+}
+template <>
+FASTNN_INLINE void Vec<float>::store_partial(float* to, std::int64_t n) const {
+  _mm256_maskstore_ps(to, first_words(n), p);
+}
+template <>
+FASTNN_INLINE Vec<double> Vec<double>::load_partial(const double* from, std::int64_t n) {
+  return Vec(Packet(_mm256_maskload_pd(from, first_words(2 * n))));
+}
+template <>
+FASTNN_INLINE void Vec<double>::store_partial(double* to, std::int64_t n) const {
+  _mm256_maskstore_pd(to, first_words(2 * n), p);
+}
+
+template <>
+FASTNN_INLINE Vec<float> Vec<float>::load_range(const float* from, std::int64_t first, std::int64_t last) {
+  return Vec(Packet(_mm256_maskload_ps(from, _mm256_andnot_si256(first_words(first), first_words(last)))));
+}
+template <>
+FASTNN_INLINE Vec<double> Vec<double>::load_range(const double* from, std::int64_t first, std::int64_t last) {
+  return Vec(Packet(_mm256_maskload_pd(from, _mm256_andnot_si256(first_words(2 * first), first_words(2 * last)))));
+}
+
+#endif
+
+template <class T>
+FASTNN_INLINE Vec<T> Vec<T>::load_range(const T* from, std::int64_t first, std::int64_t last) {
+  T buffer[size] = {};
+  for (std::int64_t i = first; i < last; ++i) buffer[i] = from[i];
+  return load(buffer);
+}
 template <class T>
 FASTNN_INLINE Vec<T> Vec<T>::load_partial(const T* from, std::int64_t n) {
   T buffer[size] = {};

@@ -33,6 +33,13 @@ void check_int_index(const Tensor& index, const char* op) {
 Tensor checked_places(const Tensor& index, std::int64_t size, bool negatives, int dim, const char* op) {
   Tensor places = as_places(index, op);
   std::int64_t* data = places.as<std::int64_t>();
+  // Mostly all are inside: the sign of this is set if any is not.
+  std::uint64_t outside = 0;
+  for (std::int64_t i = 0; i < places.numel(); ++i) {
+    const auto value = static_cast<std::uint64_t>(data[i]);
+    outside |= value | (static_cast<std::uint64_t>(size) - 1 - value);
+  }
+  if (outside >> 63 == 0) return places;
   bool copied = !places.is_same(index) && places.storage() != index.storage();
   for (std::int64_t i = 0; i < places.numel(); ++i) {
     const std::int64_t value = data[i];
@@ -427,7 +434,15 @@ Tensor gather(const Tensor& input, std::int64_t dim, const Tensor& index_tensor)
   if (needs_grad(input)) {
     record("GatherBackward0", out, {&input},
            [at, places = save(index_tensor), sizes = input.sizes()](const Tensor& g, Slots& d) {
-             if (d.wants(0)) d[0] = scatter_add(zeros(sizes, g.dtype()), at, places.get(), g);
+             if (!d.wants(0)) return;
+             if (grad_mode().enabled) {
+               d[0] = scatter_add(zeros(sizes, g.dtype()), at, places.get(), g);
+               return;
+             }
+             d[0] = zeros(sizes, g.dtype());
+             if (places.get().numel() == 0) return;
+             const Tensor lines = at_least_1d(as_places(places.get(), "gather"));
+             table().scatter(at_least_1d(d[0]).view(), at_least_1d(g).view(), lines.view(), at, ScatterMode::Add);
            });
   }
   return out;

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "kernels/norm.h"
+#include "ops/copy.h"
 #include "ops/elementwise.h"
 #include "ops/pointwise.h"
 #include "ops/reduce.h"
@@ -169,6 +170,7 @@ Tensor row_norm(const char* op, const char* node, const Tensor& input, IntSpan n
     if (LaunchCount::counting) ++LaunchCount::value;
     table().rows(reshaped(out, sizes, strides), view_or_none(statistics.mean), statistics.rstd.view(),
                  reshaped(x, sizes, strides), view_or_none(w), view_or_none(b), eps);
+    if (!centred) out = in_format_of(input, out);  // PyTorch composes this norm, elementwise operations keep the order
   }
   Formula formula{sizes, {1, n}, {1}, eps, centred};
   record_norm(node, out, input, weight, bias, std::move(formula), std::move(statistics), false,
@@ -320,7 +322,7 @@ Tensor group_norm(const Tensor& input, std::int64_t num_groups, const Tensor& we
     const auto [centre, variance] =
         batch_statistics("group_norm", x.alias(grouped, contiguous_strides(grouped), x.storage_offset()), {2});
     statistics = {centre, inverse_root(variance, eps)};
-    out = apply_channels(x, shape, statistics, weight, bias);
+    out = in_format_of(input, apply_channels(x, shape, statistics, weight, bias));
   }
   Formula formula{{samples, num_groups, width, shape.sizes[2]}, {1, num_groups, width, 1}, {2, 3}, eps, true};
   record_norm("NativeGroupNormBackward0", out, input, weight, bias, std::move(formula), std::move(statistics), false,
@@ -357,7 +359,7 @@ Tensor batch_norm(const Tensor& input, const Tensor& weight, const Tensor& bias,
       statistics.mean = running_mean.dtype() == compute ? clone(running_mean, true) : to_dtype(running_mean, compute);
       statistics.rstd = inverse_root(as_computed(running_var, input.dtype()), eps);
     }
-    out = apply_channels(x, shape, statistics, weight, bias);
+    out = in_format_of(input, apply_channels(x, shape, statistics, weight, bias));
   }
   Formula formula{shape.sizes, {1, shape.channels(), 1}, {0, 2}, eps, true};
   record_norm("NativeBatchNormBackward0", out, input, weight, bias, std::move(formula), std::move(statistics),
@@ -422,7 +424,7 @@ Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tens
     update_running(running_var, mean(variance, IntSpan(samples)), momentum,
                    static_cast<double>(inner) / static_cast<double>(inner - 1));
   }
-  return group_norm(input, shape.channels(), weight, bias, eps);
+  return group_norm(contiguous(input), shape.channels(), weight, bias, eps);
 }
 
 }  // namespace

@@ -606,13 +606,25 @@ Tensor tile(const Tensor& input, IntSpan dims) {
 }
 
 Tensor flip(const Tensor& input, IntSpan dims) {
-  Tensor result = input;
+  // In the order of the memory, which is kept.
+  const Dims strides = dense_strides_like(input.sizes(), input.strides());
+  Dims order;
+  for (int d = 0; d < input.ndim(); ++d) order.push_back(d);
+  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    return strides[static_cast<int>(a)] > strides[static_cast<int>(b)];
+  });
+  Dims places = order;  // of the dimensions in that order
+  for (int d = 0; d < input.ndim(); ++d) places[static_cast<int>(order[d])] = d;
+  const bool in_order = std::is_sorted(order.begin(), order.end());
+  const Tensor source = in_order ? input : permute(input, order);
+  Tensor result = source;
   for (const std::int64_t dim : wrap_dims(dims, input.ndim(), "flip")) {
     if (input.ndim() == 0) break;
     const std::int64_t n = input.sizes()[static_cast<int>(dim)];
-    result = index_select(result, dim, arange_int(n, n - 1, -1));
+    result = index_select(result, places[static_cast<int>(dim)], arange_int(n, n - 1, -1));
   }
-  return result.is_same(input) ? clone(input) : result;
+  if (result.is_same(source)) return clone(input);
+  return in_order ? result : permute(result, places);
 }
 
 Tensor roll(const Tensor& input, IntSpan shifts, IntSpan dims) {

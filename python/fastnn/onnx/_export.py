@@ -65,8 +65,10 @@ def build(
         helper.make_tensor_value_info(name, graph.type_of(found.tensors[number].dtype), _described(found, number))
         for name, number in zip([*names, *results], [*found.inputs, *outputs], strict=True)
     ]
+    used = {name for node in graph.nodes for name in node.input}
+    constants = [one for one in graph.initializers if one.name in used]
     made = helper.make_graph(
-        graph.nodes, type(model).__name__, described[: len(names)], described[len(names) :], graph.initializers
+        graph.nodes, type(model).__name__, described[: len(names)], described[len(names) :], constants
     )
     sets = [helper.make_opsetid("", opset)]
     version = helper.find_min_ir_version_for(sets)

@@ -11,6 +11,7 @@ from fastnn._functions import finfo
 from ._errors import OnnxExporterError
 from ._graph import Value, is_static
 from ._operators import OPERATORS, cut, operator, reduce
+from ._trace import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -308,6 +309,12 @@ def _window(kernel_size: Any, stride: Any, padding: Any, count: int) -> dict[str
     return {"kernel_shape": kernel, "strides": steps, "pads": _each(padding, count) * 2}
 
 
+def _rounded_down(input: Value, window: dict[str, Any], count: int) -> tuple[Any, ...]:
+    """The sizes that pooling gives without `ceil_mode`; None for those that are dynamic."""
+    sizes = zip(input.shape[-count:], window["kernel_shape"], window["strides"], window["pads"], strict=False)
+    return tuple(None if isinstance(n, Size) else (n + 2 * pad - k) // step + 1 for n, k, step, pad in sizes)
+
+
 def _max_pool(count: int) -> Operator:
     def run(
         g: Graph,
@@ -338,10 +345,13 @@ def _avg_pool(count: int) -> Operator:
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> str:
-        if divisor_override is not None or (ceil_mode and g.opset < 19):
-            raise OnnxExporterError(f"export: avg_pool{count}d is mapped without divisor_override and ceil_mode")
-        options = {"ceil_mode": int(ceil_mode), "count_include_pad": int(count_include_pad)}
         window = _window(kernel_size, stride, padding, count)
+        rounded = ceil_mode and _rounded_down(input, window, count) != g.out[0].shape[-count:]
+        if divisor_override is not None or (rounded and g.opset < 19):
+            raise OnnxExporterError(
+                f"export: avg_pool{count}d is mapped without divisor_override; with ceil_mode since opset_version=19"
+            )
+        options = {"ceil_mode": int(rounded), "count_include_pad": int(count_include_pad)}
         return _batched(g, input, count, lambda x: g.op("AveragePool", x, **options, **window))
 
     return run
