@@ -132,6 +132,7 @@ def test_what_scripts_do_unconditionally():
     assert fastnn.get_float32_matmul_precision() == "high"
     fastnn.set_float32_matmul_precision("highest")
     fastnn.set_default_device("cpu"), fastnn.set_num_interop_threads(2)
+    fastnn.set_num_interop_threads(1)
     fastnn.set_deterministic_debug_mode("warn")
     assert fastnn.are_deterministic_algorithms_enabled() and fastnn.get_deterministic_debug_mode() == 1
     fastnn.use_deterministic_algorithms(False)
