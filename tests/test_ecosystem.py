@@ -21,9 +21,9 @@ FOLDER = Path(__file__).parent / "ecosystem"
 QUICK = {
     "einops_arrays": ("einops", "safetensors"),
     "safetensors_files": ("safetensors",),
-    "accelerate_training": ("accelerate", "safetensors"),
 }
 SLOW = {
+    "accelerate_training": ("accelerate", "safetensors"),
     "timm_models": ("timm", "torchvision", "safetensors"),
     "torchvision_models": ("torchvision", "safetensors"),
     "transformers_models": ("transformers", "safetensors"),

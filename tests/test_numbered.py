@@ -272,6 +272,54 @@ def test_copies_write_into_out() -> None:
     assert x.narrow_copy(1, 1, 1).tolist() == [[1], [4]]
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "ends"),
+    [
+        ((16, 8), (2, 8, 16), [3, 16]),
+        ((16, 8), (3, 8, 16), [8, 8, 12]),
+        ((2, 8, 8), (8, 16), [8, 16]),
+        ((8, 16), (16, 8), [4, 16]),
+        ((2, 8, 8), (2, 8, 16), None),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_grouped_mm(a: tuple[int, ...], b: tuple[int, ...], ends: list[int] | None, dtype: str) -> None:
+    torch = pytest.importorskip("torch")
+    found = []
+    for t in (fastnn, torch):
+        x, y = (t.from_numpy(numbers(*shape)).to(getattr(t, dtype)).requires_grad_() for shape in (a, b))
+        offs = None if ends is None else t.tensor(ends, dtype=t.int32)
+        result = t.nn.functional.grouped_mm(x, y, offs=offs)
+        used = result[: ends[-1]] if ends is not None and len(b) == 3 else result  # PyTorch leaves the rest unwritten
+        result_grads = t.autograd.grad(used.float().square().sum(), [x, y]) if ends is None or ends[-1] == 16 else []
+        found.append([used.detach(), *result_grads])
+    for mine, known in zip(*found, strict=True):
+        tolerance = 1e-5 if dtype == "float32" else 4e-2
+        np.testing.assert_allclose(mine.float().numpy(), known.float().numpy(), rtol=tolerance, atol=tolerance)
+
+
+def test_grouped_mm_leaves_zeros_behind_the_last_group() -> None:
+    x, w = fastnn.ones(4, 2), fastnn.ones(1, 2, 3)
+    ends = fastnn.tensor([3], dtype=fastnn.int32)
+    assert F.grouped_mm(x, w, offs=ends).sum(1).tolist() == [6, 6, 6, 0]
+
+
+def test_grouped_mm_refuses() -> None:
+    x, w, ends = fastnn.ones(4, 2), fastnn.ones(2, 2, 3), fastnn.tensor([1, 4], dtype=fastnn.int32)
+    for arguments, options, message in (
+        ((x[0], w), {"offs": ends}, "mat_a has to be"),
+        ((x, w), {}, "provide offsets"),
+        ((w, w.mT), {"offs": ends}, "provide offsets"),
+        ((x, w.mT), {"offs": ends}, "contraction dimension"),
+        ((x, w), {"offs": ends.long()}, "int32"),
+        ((x, w), {"offs": ends[:1]}, "batch sizes"),
+        ((x, w), {"offs": ends, "bias": x}, "Bias"),
+        ((x, w), {"offs": ends, "out_dtype": fastnn.float64}, "output dtype"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            F.grouped_mm(*arguments, **options)
+
+
 # --- linear_cross_entropy --------------------------------------------------------------------------------------------
 
 IN_PIECES = fastnn.nn.LinearCrossEntropyOptions(batch_chunk_size=3)

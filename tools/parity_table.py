@@ -61,7 +61,7 @@ ON_PURPOSE = {
     r"|to_padded_tensor|(indices|values)_copy": "sparse and nested tensors",
     r"^(names|align_|refine_names|rename)|^index$": "named tensors, and dimensions as objects",
     r"^(bit|bits\d.*|chalf)$|^Q\w+Storage$|^per_(channel|tensor)_|Scaling|Swizzle|scaled_(grouped_)?mm"
-    r"|^grouped_mm$|tf32": "8-bit floats, complex32 and other types of devices",
+    r"|tf32": "8-bit floats, complex32 and other types of devices",
     r"DataPipe$|DataChunk|datapipe|_validation|non_deterministic": "data pipes, no longer developed in PyTorch itself",
     r"^(CheckpointPolicy|SelectiveCheckpointContext|SAC_IGNORED_OPS|GraphExecGroup)$|selective_checkpoint"
     r"|activation_memory_budget|debug_unwrap": "rules for the operations under torch.compile",

@@ -764,14 +764,23 @@ int tensor_bool(PyObject* self) {
     return tensor.item_double() != 0.0 ? 1 : 0;
   });
 }
+// float() and int(), unlike item(), are errors of the value.
+void check_one_element(const Tensor& tensor) {
+  FASTNN_CHECK(tensor.numel() == 1, ErrorKind::Value,
+               "only one element tensors can be converted to Python scalars, got ", tensor.numel(), " elements");
+}
 PyObject* tensor_float(PyObject* self) {
   if (has_override(self)) return override_method("__float__", &self, 1);
-  return get(self, [&](TensorImpl&) { return PyFloat_FromDouble(tensor_of(self).item_double()); });
+  return get(self, [&](TensorImpl&) {
+    check_one_element(tensor_of(self));
+    return PyFloat_FromDouble(tensor_of(self).item_double());
+  });
 }
 PyObject* tensor_int(PyObject* self) {
   if (has_override(self)) return override_method("__int__", &self, 1);
   return get(self, [&](TensorImpl&) -> PyObject* {
     const Tensor tensor = tensor_of(self);
+    check_one_element(tensor);
     return tensor.is_differentiable() ? PyLong_FromDouble(tensor.item_double())
                                       : PyLong_FromLongLong(tensor.item_int());
   });

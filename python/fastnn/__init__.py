@@ -41,10 +41,10 @@ _LAZY_NAMES = {
     # Modules that are found, and those from which names are exported.
     **dict.fromkeys(
         """
-        __config__ _dynamo _utils accelerator amp ao autograd backends compiler cpu cuda distributed distributions
-        export fft finetune func fx hub jit library linalg mps mtia multiprocessing nested nn onnx optim overrides
-        profiler quantization random serialization signal sparse special storage testing torch_version types utils
-        version xpu
+        __config__ _dynamo _higher_order_ops _utils accelerator amp ao autograd backends compiler cpu cuda distributed
+        distributions export fft finetune func fx hub jit library linalg mps mtia multiprocessing nested nn onnx optim
+        overrides profiler quantization random serialization signal sparse special storage testing torch_version types
+        utils version xpu
         """.split(),
         "",
     ),

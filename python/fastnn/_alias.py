@@ -128,8 +128,9 @@ def install_as_torch() -> None:
     if present is not None and getattr(present, "__file__", None) != os.path.join(PATH, "torch", "__init__.py"):
         raise RuntimeError("install_as_torch: PyTorch is imported already; call it before the first `import torch`")
     fastnn.__version__ = __version__
+    fastnn.Tensor.__module__ = "torch"  # code asks for the name of the type
     _c_names.install()
-    sys.modules["torch"] = fastnn
+    sys.modules["torch"] = vars(fastnn)["torch"] = fastnn  # PyTorch has its own name among its attributes too
     sys.modules["torch._C"] = fastnn._C
     sys.meta_path.insert(0, _Finder())
     # For processes that are started: `spawn` hands over sys.path, others inherit the environment.

@@ -82,7 +82,10 @@ _NAMES: dict[str, Any] = {
     "DispatchKey": DispatchKey,
     "DispatchKeySet": DispatchKeySet,
     "DisableTorchFunctionSubclass": getattr(_C, "DisableTorchFunctionSubclass", None),
-    "Value": type("Value", (), {"__doc__": "A value of a TorchScript graph; there are none."}),
+    **{
+        name: type(name, (), {"__doc__": "A part of a TorchScript program; there are none."})
+        for name in ("Graph", "ScriptFunction", "ScriptMethod", "Value")
+    },
     "_jit_can_fuse_on_cpu": _false,
     "_jit_can_fuse_on_gpu": _false,
 } | {

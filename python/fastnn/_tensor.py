@@ -329,8 +329,10 @@ def nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
 
 
 def share_memory_(self: Tensor) -> Tensor:
-    """Accepted for compatibility: the memory stays that of this process."""
-    return self
+    """Move the memory to where processes that are started from now on share it; views keep the old one."""
+    from . import _shared
+
+    return _shared.share_memory_(self)
 
 
 def is_pinned(self: Tensor, device: _DeviceLike = None) -> bool:
@@ -339,8 +341,10 @@ def is_pinned(self: Tensor, device: _DeviceLike = None) -> bool:
 
 
 def is_shared(self: Tensor) -> bool:
-    """False: the memory is that of this process."""
-    return False
+    """Whether the memory is where processes share it."""
+    from . import _shared
+
+    return _shared.is_shared(self)
 
 
 def is_same_size(self: Tensor, other: Tensor) -> bool:

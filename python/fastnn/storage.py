@@ -129,8 +129,8 @@ class TypedStorage:
         return self
 
     def is_shared(self) -> bool:
-        """False."""
-        return False
+        """Whether the memory is where processes share it; see ``Tensor.share_memory_``."""
+        return self._flat().is_shared()
 
     def is_pinned(self, device: Any = None) -> bool:
         """False."""

@@ -103,6 +103,9 @@ def generation(name, model):
     record(
         f"{name}: greedy without cache", model.generate(**prompt, max_new_tokens=8, do_sample=False, use_cache=False)
     )
+    if not isinstance(model, T5ForConditionalGeneration):
+        static = model.generate(**prompt, max_new_tokens=8, do_sample=False, cache_implementation="static")
+        record(f"{name}: greedy with a static cache", static)
     record(f"{name}: beams", model.generate(**prompt, max_new_tokens=8, num_beams=3, num_return_sequences=2))
     torch.manual_seed(0)
     record(f"{name}: sampled", model.generate(**prompt, max_new_tokens=8, do_sample=True, top_k=20, top_p=0.9))

@@ -102,6 +102,14 @@ def mark_dynamic(t: Any, index: Any, **kwargs: Any) -> None:
     """Accepted: every size may change at any time."""
 
 
-maybe_mark_dynamic = mark_static = mark_static_address = mark_unbacked = mark_dynamic
+def mark_static(t: Any, index: Any = None) -> None:
+    """Accepted: nothing is made for one size only."""
+
+
+def mark_static_address(t: Any, guard: bool = True) -> None:
+    """Accepted: nothing depends on where a tensor lies."""
+
+
+maybe_mark_dynamic = mark_unbacked = mark_dynamic
 
 __getattr__ = missing_attribute("torch._dynamo")

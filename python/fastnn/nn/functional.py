@@ -21,6 +21,7 @@ from ._functional.activation import (
 from ._functional.attention import multi_head_attention_forward
 from ._functional.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from ._functional.folding import fold, unfold
+from ._functional.grouped import grouped_mm
 from ._functional.linear_cross_entropy import linear_cross_entropy
 from ._functional.loss import (
     cosine_embedding_loss,
@@ -368,6 +369,7 @@ __all__ = [
     "glu",
     "grid_sample",
     "group_norm",
+    "grouped_mm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",

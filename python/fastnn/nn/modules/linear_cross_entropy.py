@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from fastnn import _C
+from fastnn._C import Tensor, dtype
+from fastnn._C import device as _device
 
 from .. import functional as F
 from .linear import Linear
 from .loss import _WeightedLoss
-
-if TYPE_CHECKING:
-    from fastnn._C import Tensor, dtype
-    from fastnn._C import device as _device
 
 __all__ = ["LinearCrossEntropyLoss", "LinearCrossEntropyOptions"]
 
