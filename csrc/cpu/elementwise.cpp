@@ -39,7 +39,8 @@ struct Sub {
 struct Mul {
   template <class T>
   static T apply(T a, T b) {
-    return static_cast<T>(Wrapping<T>(a) * Wrapping<T>(b));
+    const auto product = Wrapping<T>(a) * Wrapping<T>(b);
+    return static_cast<T>(product);
   }
 };
 struct Div {
